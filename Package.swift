@@ -1,0 +1,69 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// Every Swift target is built the same way; a deviation stands beside its target with its reason.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A library of the tree in `Docs/internals/architecture.md`; `at` is its folder below `Sources`.
+func library(_ name: String, at path: String? = nil, _ dependencies: [Target.Dependency] = [])
+    -> Target
+{
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "Sources/\(path ?? name)",
+        swiftSettings: settings
+    )
+}
+
+/// An executable of `Sources/Tools`.
+func tool(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: dependencies,
+        path: "Sources/Tools/\(name)",
+        swiftSettings: settings
+    )
+}
+
+/// A test target of `Tests`; all of them see `TestSupport`.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [])
+    -> Target
+{
+    .testTarget(
+        name: name,
+        dependencies: dependencies + ["TestSupport", "Primitives"],
+        path: "Tests/\(name)",
+        resources: resources,
+        swiftSettings: settings
+    )
+}
+
+let package = Package(
+    name: "bsr",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        library("Primitives"),
+        library("Wire", ["Primitives"]),
+
+        .target(
+            name: "TestSupport",
+            dependencies: ["Primitives"],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        tests("PrimitivesTests", []),
+    ]
+)
