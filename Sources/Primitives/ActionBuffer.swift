@@ -87,6 +87,17 @@ public struct ActionQueue<Action: BitwiseCopyable>: ~Copyable {
         return self.storage[(self.head + offset) & self.mask]
     }
 
+    /// Changes the value `offset` places behind the oldest one. Traps beyond the last.
+    @inlinable
+    public mutating func update(_ offset: Int, _ change: (inout Action) -> Void) {
+        invariant(offset >= 0 && offset < self.count, "index inside the ring")
+        change(&self.storage[(self.head + offset) & self.mask])
+    }
+
+    /// Removes everything.
+    @inlinable
+    public mutating func removeAll() { self.head = self.tail }
+
     @usableFromInline
     mutating func grow() {
         let count = self.count
