@@ -57,6 +57,7 @@ let package = Package(
     targets: [
         library("Primitives"),
         library("Wire", ["Primitives"]),
+        library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
 
         .target(
             name: "TestSupport",
@@ -65,5 +66,6 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PrimitivesTests", []),
+        tests("EngineCoreTests", ["Wire", "EngineCore"]),
     ]
 )
