@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The role of a node for one resource. Raw values are those of the state word.
+/// The role of a node for one resource.
+///
+/// Raw values are those of the state word.
 package enum Role: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
     case unknown = 0
     case primary = 1
@@ -16,8 +18,9 @@ package enum Role: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
     }
 }
 
-/// The state of a backing disk, worst to best. Raw values are those of DRBD 8.4's state word
-/// (protocol below 110), which has no Detaching.
+/// The state of a backing disk, worst to best.
+///
+/// Raw values are those of DRBD 8.4's state word (protocol below 110), which has no Detaching.
 package enum DiskState: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
     case diskless = 0
     case attaching = 1
@@ -47,9 +50,10 @@ package enum DiskState: UInt8, Sendable, Hashable, Comparable, CaseIterable, Bit
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// The `conn` field of the state word: connection states up to `connected` of the connection
-/// (here ``wfReportParams``), replication states above. Raw values are those on the wire; their order
-/// matters to the rules of the protocol.
+/// The `conn` field of the state word: connection states up to `connected` of the connection (here
+/// ``wfReportParams``), replication states above.
+///
+/// Raw values are those on the wire; their order matters to the rules of the protocol.
 package enum ConnectionCode: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
     case standAlone = 0
     case disconnecting = 1
