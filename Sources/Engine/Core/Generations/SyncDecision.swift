@@ -56,13 +56,21 @@ package struct SyncSide: Hashable, Sendable, BitwiseCopyable {
     package var comparison: ComparisonSide
     /// Its disk; for one that is Negotiating what its metadata says.
     package var disk: DiskState
+    /// Whether the disk is Negotiating: being attached, so that nobody uses its data yet.
+    package var attaching: Bool
     /// Whether its administrator gave the data up for this connection.
     package var discardsData: Bool
 
     /// Creates one side.
-    package init(comparison: ComparisonSide, disk: DiskState, discardsData: Bool = false) {
+    package init(
+        comparison: ComparisonSide,
+        disk: DiskState,
+        attaching: Bool = false,
+        discardsData: Bool = false
+    ) {
         self.comparison = comparison
         self.disk = disk
+        self.attaching = attaching
         self.discardsData = discardsData
     }
 }
@@ -189,7 +197,7 @@ package struct SyncPlan: Hashable, Sendable, BitwiseCopyable {
         case .target(let full):
             // The peer refuses to be source then; not to rely on it costs nothing.
             if peer.disk <= .inconsistent { return .fail(.sourceIsInconsistent) }
-            if own.comparison.role == .primary, own.disk >= .consistent {
+            if own.comparison.role == .primary, own.disk >= .consistent, !own.attaching {
                 return .fail(.primaryWouldBeTarget)
             }
             plan = full ? -2 : -1

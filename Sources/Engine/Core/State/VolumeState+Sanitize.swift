@@ -10,13 +10,14 @@ extension VolumeState {
     package func sanitized(from old: VolumeState, in context: StateContext) -> VolumeState {
         var new = self
         new.forgetPeerIfNotConnected()
-        if new.connection == .standAlone, new.disk == .diskless, new.role == .secondary {
-            new.resyncPause.remove(.dependency)
-        }
         if new.connection > .connected, new.disk <= .failed || new.peerDisk <= .failed {
             new.connection = .connected
         }
         new.endNegotiation(in: context)
+        // DRBD does this second; it is here because a negotiation may have ended in Diskless.
+        if new.connection == .standAlone, new.disk == .diskless, new.role == .secondary {
+            new.resyncPause.remove(.dependency)
+        }
         new.recoverDisksWhenConnected()
         new.limitDisks()
         new.suspendIfAlone(from: old, in: context)
