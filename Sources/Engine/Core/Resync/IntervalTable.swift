@@ -81,7 +81,9 @@ package struct IntervalTable: ~Copyable {
         return slot
     }
 
-    /// Removes the range in `slot`. Traps if the slot is free.
+    /// Removes the range in `slot`.
+    ///
+    /// Traps if the slot is free.
     package mutating func remove(_ slot: UInt32) {
         let node = self.nodes[slot]
         if node.previous >= 0 {
@@ -98,7 +100,9 @@ package struct IntervalTable: ~Copyable {
         }
     }
 
-    /// The range in `slot`. Traps if the slot is free.
+    /// The range in `slot`.
+    ///
+    /// Traps if the slot is free.
     package subscript(slot: UInt32) -> Interval { self.nodes[slot].interval }
 
     /// Whether `range` shares a sector with any range in the table.

@@ -107,7 +107,9 @@ extension ActivityLog {
         return true
     }
 
-    /// Switches `al-updates`. Traps unless every extent is cold: the log on disk is not kept up otherwise.
+    /// Switches `al-updates`.
+    ///
+    /// Traps unless every extent is cold: the log on disk is not kept up otherwise.
     package mutating func setWritesUpdates(_ writesUpdates: Bool) {
         invariant(self.isQuiet && self.freshSlots == 0, "al-updates changes while all is cold")
         self.writesUpdates = writesUpdates

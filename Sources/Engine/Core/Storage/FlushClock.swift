@@ -29,15 +29,17 @@ package struct FlushClock: Hashable, Sendable, BitwiseCopyable {
     /// Whether a flush that has started will cover, or already covers, writes that were given `mark`.
     package func willCover(_ mark: UInt64) -> Bool { mark <= self.started }
 
-    /// Notes that a flush is being submitted. Traps if one is running.
+    /// Notes that a flush is being submitted.
+    ///
+    /// Traps if one is running.
     package mutating func start() {
         invariant(!self.isRunning, "one data flush at a time")
         self.started += 1
     }
 
-    /// Notes that the running flush has succeeded. Traps if none is running.
+    /// Notes that the running flush has succeeded.
     ///
-    /// A flush that fails is never reported here: the disk has failed, and no flush follows.
+    /// Traps if none is running. A flush that fails is never reported here: the disk has failed, and no flush follows.
     package mutating func complete() {
         invariant(self.isRunning, "completion of a data flush that runs")
         self.completed = self.started
