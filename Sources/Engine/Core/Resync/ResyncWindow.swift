@@ -7,7 +7,8 @@ package import Primitives
 /// The rate is the highest at which answers came in during the last ten rounds, a round being the time
 /// in which everything in flight is answered once; the delay is the shortest time from a request to
 /// its answer. Because our own queue lengthens that time, the delay is measured anew every ten seconds
-/// with the window at its floor. (The estimators are those of BBR, Cardwell et al. 2016.) From the
+/// with the window at its floor; where a floor's worth of data takes longer than the path, the window
+/// rests at about two floors. (The estimators are those of BBR, Cardwell et al. 2016.) From the
 /// floor the window doubles each round until the link, or a disk, is the limit.
 package struct ResyncWindow: Sendable, BitwiseCopyable {
     /// What a request remembers from when it was sent.
