@@ -151,6 +151,21 @@ import Testing
         #expect(served == [70, 71])
     }
 
+    @Test func `a request's own idle extent is no slot for its cold one`() {
+        var log = ActivityLog(slotCount: 67, requestCapacity: 80)
+        var clock = FlushClock()
+        for extent in 0..<67 { _ = log.begin(request: UInt32(extent), range: Self.range(extent)) }
+        _ = Self.settle(&log, &clock)
+        log.end(range: Self.range(66), flushes: clock)
+        _ = log.begin(request: 70, range: Self.range(66, 2))
+        let none = Self.settle(&log, &clock)
+        let starving = log.isStarving
+        #expect(none.isEmpty && starving)
+        log.end(range: Self.range(0), flushes: clock)
+        let served = Self.settle(&log, &clock)
+        #expect(served == [70])
+    }
+
     @Test func `a failed transaction refuses every waiting request once`() {
         var log = ActivityLog(slotCount: 67, requestCapacity: 80)
         var clock = FlushClock()
