@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Primitives
+package import Wire
 
 /// The part of a handshake that concerns the connection and not a volume, on the data socket.
 ///
@@ -15,7 +16,7 @@ package struct Handshake: ~Copyable {
         /// Both sockets are there.
         case start
         /// P_CONNECTION_FEATURES came.
-        case features(Features)
+        case features(ConnectionFeatures)
         /// P_CONNECTION_FEATURES of a wrong length came.
         case malformedFeatures
         /// P_AUTH_CHALLENGE came; `challenge` has the first 64 bytes of `length`.
@@ -38,7 +39,9 @@ package struct Handshake: ~Copyable {
 
     package enum Action: Hashable, Sendable, BitwiseCopyable {
         /// Send P_CONNECTION_FEATURES.
-        case sendFeatures(Features)
+        case sendFeatures(ConnectionFeatures)
+        /// From now on frame packets as agreed.
+        case adopt(WireAgreement)
         /// Send P_AUTH_CHALLENGE with these 64 bytes.
         case sendChallenge(ShortBytes)
         /// Compute the keyed digest of the peer's challenge, our response, and that of our own
@@ -58,10 +61,8 @@ package struct Handshake: ~Copyable {
 
     /// What the nodes agreed on.
     package struct Agreement: Hashable, Sendable, BitwiseCopyable {
-        /// The protocol version.
-        package var version: UInt32
-        /// The features of both.
-        package var flags: FeatureFlags
+        /// The protocol version and the features of both.
+        package var wire: WireAgreement
         /// Whether the peer's administrator gave up the peer's data.
         package var peerDiscardsData: Bool
         /// Whether either side wants to know only what would happen.
@@ -78,7 +79,7 @@ package struct Handshake: ~Copyable {
         case unexpectedPacket
         case malformedPacket
         case malformedFeatures
-        case noCommonVersion(peer: Features)
+        case noCommonVersion(peer: ConnectionFeatures)
         case badChallenge
         case reflectedChallenge
         case badResponseLength
@@ -91,7 +92,7 @@ package struct Handshake: ~Copyable {
     /// How a connection is to be made.
     package struct Configuration: Hashable, Sendable, BitwiseCopyable {
         /// What to announce.
-        package var features: Features
+        package var features: ConnectionFeatures
         /// The length of a digest of `cram-hmac-alg`; nil without authentication.
         package var digestLength: Int?
         /// 64 random bytes, new for each connection; unused without authentication.
@@ -100,12 +101,14 @@ package struct Handshake: ~Copyable {
         package var parameters: ProtocolParameters
         /// How long the peer may take for a packet of features or authentication: 4 ping-timeouts.
         package var packetTimeout: TimeSpan
-        /// How long the peer may take for P_PROTOCOL (`timeout`). DRBD waits without limit.
+        /// How long the peer may take for P_PROTOCOL (timeout).
+        ///
+        /// DRBD waits without limit.
         package var parametersTimeout: TimeSpan
 
         /// Creates a configuration.
         package init(
-            features: Features = .own,
+            features: ConnectionFeatures = .announced,
             digestLength: Int? = nil,
             challenge: ShortBytes = ShortBytes(),
             parameters: ProtocolParameters,
@@ -134,8 +137,7 @@ package struct Handshake: ~Copyable {
 
     private let configuration: Configuration
     private var state = State.idle
-    private var version: UInt32 = 0
-    private var flags: FeatureFlags = []
+    private var agreement: WireAgreement?
 
     /// When ``Event/deadline`` is due.
     package private(set) var nextDeadline = Instant.distantFuture
@@ -181,16 +183,17 @@ extension Handshake {
     }
 
     private mutating func agree(
-        with peer: Features,
+        with peer: ConnectionFeatures,
         at now: Instant,
         into actions: inout Actions
     ) {
         guard case .awaitingFeatures = self.state else { return self.refusePacket(into: &actions) }
-        guard let agreement = self.configuration.features.agreement(with: peer) else {
+        do throws(WireError) {
+            self.agreement = try self.configuration.features.agreement(with: peer)
+        } catch {
             return self.close(.noCommonVersion(peer: peer), .standAlone, into: &actions)
         }
-        self.version = agreement.version
-        self.flags = agreement.flags
+        if let agreement = self.agreement { actions.append(.adopt(agreement)) }
         if self.configuration.digestLength == nil {
             self.sendParameters(at: now, into: &actions)
         } else {
@@ -271,7 +274,7 @@ extension Handshake {
     }
 
     private mutating func check(_ peer: ProtocolParameters, into actions: inout Actions) {
-        guard case .awaitingParameters = self.state else {
+        guard case .awaitingParameters = self.state, let agreement = self.agreement else {
             return self.refusePacket(into: &actions)
         }
         if let mismatch = self.configuration.parameters.mismatch(with: peer) {
@@ -282,10 +285,10 @@ extension Handshake {
         actions.append(
             .established(
                 Agreement(
-                    version: self.version,
-                    flags: self.flags,
-                    peerDiscardsData: peer.discardMyData,
-                    dryRun: peer.dryRun || self.configuration.parameters.dryRun
+                    wire: agreement,
+                    peerDiscardsData: peer.flags.contains(.discardMyData),
+                    dryRun: peer.flags.union(self.configuration.parameters.flags)
+                        .contains(.dryRun)
                 )
             )
         )

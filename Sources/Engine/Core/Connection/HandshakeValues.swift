@@ -1,65 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one node can speak: the contents of P_CONNECTION_FEATURES.
-package struct Features: Hashable, Sendable, BitwiseCopyable {
-    /// The oldest protocol version.
-    package var versionMinimum: UInt32
-    /// The newest protocol version.
-    package var versionMaximum: UInt32
-    /// The feature flags.
-    package var flags: FeatureFlags
+import Primitives
+package import Wire
 
-    /// Creates features.
-    package init(versionMinimum: UInt32, versionMaximum: UInt32, flags: FeatureFlags) {
-        self.versionMinimum = versionMinimum
-        self.versionMaximum = versionMaximum
-        self.flags = flags
-    }
-
-    /// What this implementation announces.
-    package static let own = Self(
-        versionMinimum: 101,
-        versionMaximum: 101,
-        flags: [.trim, .thinResync, .writeSame, .writeZeroes]
-    )
-
-    /// The newest version and the flags that both can; nil if there is no common version.
-    func agreement(with peer: Features) -> (version: UInt32, flags: FeatureFlags)? {
-        // Old nodes leave the maximum away when they know only one version.
-        let peerMaximum = peer.versionMaximum == 0 ? peer.versionMinimum : peer.versionMaximum
-        guard self.versionMaximum >= peer.versionMinimum, self.versionMinimum <= peerMaximum else {
-            return nil
-        }
-        return (min(self.versionMaximum, peerMaximum), self.flags.intersection(peer.flags))
-    }
-}
-
-/// Features of the protocol that are agreed on by flag.
-package struct FeatureFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package let rawValue: UInt32
-
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    /// P_TRIM may be sent.
-    package static let trim = Self(rawValue: 1)
-    /// P_RS_THIN_REQ and P_RS_DEALLOCATED may be sent.
-    package static let thinResync = Self(rawValue: 2)
-    /// P_SIZES is 56 bytes long, discards may be large, crashed Primaries are told apart.
-    package static let writeSame = Self(rawValue: 4)
-    /// P_ZEROES may be sent; P_TRIM means discard.
-    package static let writeZeroes = Self(rawValue: 8)
-}
-
-/// When a write is complete, as P_PROTOCOL numbers it.
-package enum ReplicationProtocol: UInt32, Hashable, Sendable, CaseIterable, BitwiseCopyable {
-    case a = 1
-    case b = 2
-    case c = 3
-}
-
-/// Up to 64 bytes in place: a challenge, a digest, the name of an algorithm.
+/// Up to 64 bytes in place: a challenge, or the digest that answers one.
 package struct ShortBytes: Sendable, BitwiseCopyable {
-    /// The most that fits.
+    /// The most that fits; the length of a challenge.
     package static let capacity = 64
 
     private var storage = InlineArray<64, UInt8>(repeating: 0)
@@ -78,9 +24,11 @@ package struct ShortBytes: Sendable, BitwiseCopyable {
         }
     }
 
-    /// The byte at `index`. Traps beyond `count`.
+    /// The byte at `index`.
+    ///
+    /// Traps beyond `count`.
     package subscript(index: Int) -> UInt8 {
-        precondition(index < self.count)
+        invariant(index < self.count, "index inside the bytes")
         return self.storage[index]
     }
 }
@@ -96,62 +44,6 @@ extension ShortBytes: Hashable {
 
     package func hash(into hasher: inout Hasher) {
         for index in 0..<self.count { hasher.combine(self.storage[index]) }
-    }
-}
-
-/// What has to be configured alike on both nodes: the contents of P_PROTOCOL.
-package struct ProtocolParameters: Hashable, Sendable, BitwiseCopyable {
-    /// When a write is complete. The number as received: the peer's may be none that we know.
-    package var replication: UInt32
-    /// `after-sb-0pri` as sent.
-    package var afterSplitBrain0: UInt32
-    /// `after-sb-1pri` as sent.
-    package var afterSplitBrain1: UInt32
-    /// `after-sb-2pri` as sent.
-    package var afterSplitBrain2: UInt32
-    /// Whether the sender's data is to be discarded.
-    package var discardMyData: Bool
-    /// Whether the sender wants to know only what would happen.
-    package var dryRun: Bool
-    /// `allow-two-primaries` as sent.
-    package var twoPrimaries: UInt32
-    /// `data-integrity-alg`; empty for none.
-    package var integrityAlgorithm: ShortBytes
-
-    /// Creates the parameters of a `net` section.
-    package init(
-        replication: ReplicationProtocol,
-        policies: SplitBrainPolicies = .disconnect,
-        discardMyData: Bool = false,
-        dryRun: Bool = false,
-        twoPrimaries: Bool = false,
-        integrityAlgorithm: ShortBytes = ShortBytes()
-    ) {
-        self.replication = replication.rawValue
-        self.afterSplitBrain0 = policies.withoutPrimary.rawValue
-        self.afterSplitBrain1 = policies.withOnePrimary.rawValue
-        self.afterSplitBrain2 = policies.withTwoPrimaries.rawValue
-        self.discardMyData = discardMyData
-        self.dryRun = dryRun
-        self.twoPrimaries = twoPrimaries ? 1 : 0
-        self.integrityAlgorithm = integrityAlgorithm
-    }
-
-    /// The first thing in which the peer's parameters do not fit ours; nil if they do.
-    package func mismatch(with peer: ProtocolParameters) -> ParameterMismatch? {
-        if self.replication != peer.replication { return .replicationProtocol }
-        if !Self.fit(self.afterSplitBrain0, peer.afterSplitBrain0) { return .afterSplitBrain0 }
-        if !Self.fit(self.afterSplitBrain1, peer.afterSplitBrain1) { return .afterSplitBrain1 }
-        if !Self.fit(self.afterSplitBrain2, peer.afterSplitBrain2) { return .afterSplitBrain2 }
-        if self.discardMyData, peer.discardMyData { return .bothDiscardTheirData }
-        if self.twoPrimaries != peer.twoPrimaries { return .twoPrimaries }
-        if self.integrityAlgorithm != peer.integrityAlgorithm { return .integrityAlgorithm }
-        return nil
-    }
-
-    private static func fit(_ own: UInt32, _ peer: UInt32) -> Bool {
-        let mirrored = AfterSplitBrain(rawValue: peer)?.mirrored.rawValue ?? peer
-        return own == mirrored
     }
 }
 
@@ -176,5 +68,21 @@ package enum ParameterMismatch: Hashable, Sendable, CaseIterable, BitwiseCopyabl
         case .twoPrimaries: "allow-two-primaries"
         case .integrityAlgorithm: "data-integrity-alg"
         }
+    }
+}
+
+extension ProtocolParameters {
+    /// The first thing in which the peer's parameters do not fit ours; nil if they do.
+    package func mismatch(with peer: ProtocolParameters) -> ParameterMismatch? {
+        if self.replicationProtocol != peer.replicationProtocol { return .replicationProtocol }
+        if self.afterSplitBrain0 != peer.afterSplitBrain0.asSeenByPeer { return .afterSplitBrain0 }
+        if self.afterSplitBrain1 != peer.afterSplitBrain1.asSeenByPeer { return .afterSplitBrain1 }
+        if self.afterSplitBrain2 != peer.afterSplitBrain2.asSeenByPeer { return .afterSplitBrain2 }
+        if self.flags.contains(.discardMyData), peer.flags.contains(.discardMyData) {
+            return .bothDiscardTheirData
+        }
+        if self.allowTwoPrimaries != peer.allowTwoPrimaries { return .twoPrimaries }
+        if self.integrityAlgorithm != peer.integrityAlgorithm { return .integrityAlgorithm }
+        return nil
     }
 }

@@ -179,7 +179,9 @@ extension Liveness {
     }
 
     private var requestDeadline: Instant? {
-        guard let patience = self.timing.patience, let oldest = self.oldestRequest else { return nil }
+        guard let patience = self.timing.patience, let oldest = self.oldestRequest else {
+            return nil
+        }
         return max(oldest, self.lastProgress) + patience
     }
 
@@ -211,7 +213,8 @@ extension Liveness {
             return .metaSendTimeout
         }
         if let deadline = self.requestDeadline, deadline <= now { return .requestTimeout }
-        if let stall = self.dataStall, let deadline = self.dataSendDeadline(stall), deadline <= now {
+        if let stall = self.dataStall, let deadline = self.dataSendDeadline(stall), deadline <= now
+        {
             return .dataSendTimeout
         }
         if self.awaitsPing, self.pingDeadline <= now { return .pingTimeout }

@@ -362,7 +362,7 @@ extension SocketPairing {
         self.dial = .waiting(until: now + self.jittered(self.timing.connectInterval, random))
     }
 
-    /// `span` shortened or lengthened by up to a seventh. Uses other bits than the coin.
+    /// The span shortened or lengthened by up to a seventh, by other bits than the coin.
     private func jittered(_ span: TimeSpan, _ random: UInt64) -> TimeSpan {
         let seventh = span.nanoseconds / 7
         let offset = (random >> 1) % (2 * seventh + 1)

@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What to do about a split brain, by the number of nodes that are Primary when they meet.
-///
-/// Raw values are those of P_PROTOCOL.
-package enum AfterSplitBrain: UInt32, Hashable, Sendable, CaseIterable, BitwiseCopyable {
-    case disconnect = 0
-    case discardYoungerPrimary = 1
-    case discardOlderPrimary = 2
-    case discardZeroChanges = 3
-    case discardLeastChanges = 4
-    case discardLocal = 5
-    case discardRemote = 6
-    case consensus = 7
-    case discardSecondary = 8
-    case callPrimaryLost = 9
-    case violentlyAsZeroPrimaries = 10
+package import Wire
 
+extension AfterSplitBrainPolicy {
     /// The word in the configuration.
-    package var name: StaticString {
+    package var optionValue: StaticString {
         switch self {
         case .disconnect: "disconnect"
         case .discardYoungerPrimary: "discard-younger-primary"
@@ -30,18 +17,6 @@ package enum AfterSplitBrain: UInt32, Hashable, Sendable, CaseIterable, BitwiseC
         case .discardSecondary: "discard-secondary"
         case .callPrimaryLost: "call-pri-lost-after-sb"
         case .violentlyAsZeroPrimaries: "violently-as0p"
-        }
-    }
-
-    /// What the peer has to have configured: local and remote change sides.
-    package var mirrored: AfterSplitBrain {
-        switch self {
-        case .discardLocal: .discardRemote
-        case .discardRemote: .discardLocal
-        case .disconnect, .discardYoungerPrimary, .discardOlderPrimary, .discardZeroChanges,
-            .discardLeastChanges, .consensus, .discardSecondary, .callPrimaryLost,
-            .violentlyAsZeroPrimaries:
-            self
         }
     }
 }
@@ -67,10 +42,10 @@ package struct UnsupportedSplitBrainPolicy: Error, Hashable, CustomStringConvert
     /// What the policy was given for.
     package let situation: SplitBrainSituation
     /// The policy.
-    package let policy: AfterSplitBrain
+    package let policy: AfterSplitBrainPolicy
 
     package var description: String {
-        "\(self.situation.optionName) \(self.policy.name) is not supported yet; only 'disconnect' is. "
+        "\(self.situation.optionName) \(self.policy.optionValue) is not supported yet; only 'disconnect' is. "
             + "Resolve a split brain by 'connect --discard-my-data' on the node that gives way."
     }
 }
@@ -78,11 +53,11 @@ package struct UnsupportedSplitBrainPolicy: Error, Hashable, CustomStringConvert
 /// The three after-split-brain options, checked: whoever has a value can carry it out.
 package struct SplitBrainPolicies: Hashable, Sendable, BitwiseCopyable {
     /// `after-sb-0pri`.
-    package let withoutPrimary: AfterSplitBrain
+    package let withoutPrimary: AfterSplitBrainPolicy
     /// `after-sb-1pri`.
-    package let withOnePrimary: AfterSplitBrain
+    package let withOnePrimary: AfterSplitBrainPolicy
     /// `after-sb-2pri`.
-    package let withTwoPrimaries: AfterSplitBrain
+    package let withTwoPrimaries: AfterSplitBrainPolicy
 
     /// The defaults: `disconnect`, whoever is Primary.
     package static let disconnect = Self()
@@ -97,9 +72,9 @@ package struct SplitBrainPolicies: Hashable, Sendable, BitwiseCopyable {
     ///
     /// - Throws: ``UnsupportedSplitBrainPolicy`` for the first one that is not `disconnect`.
     package init(
-        withoutPrimary: AfterSplitBrain,
-        withOnePrimary: AfterSplitBrain,
-        withTwoPrimaries: AfterSplitBrain
+        withoutPrimary: AfterSplitBrainPolicy,
+        withOnePrimary: AfterSplitBrainPolicy,
+        withTwoPrimaries: AfterSplitBrainPolicy
     ) throws(UnsupportedSplitBrainPolicy) {
         try Self.check(.withoutPrimary, withoutPrimary)
         try Self.check(.withOnePrimary, withOnePrimary)
@@ -109,7 +84,7 @@ package struct SplitBrainPolicies: Hashable, Sendable, BitwiseCopyable {
 
     private static func check(
         _ situation: SplitBrainSituation,
-        _ policy: AfterSplitBrain
+        _ policy: AfterSplitBrainPolicy
     ) throws(UnsupportedSplitBrainPolicy) {
         guard policy == .disconnect else {
             throw UnsupportedSplitBrainPolicy(situation: situation, policy: policy)
