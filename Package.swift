@@ -55,17 +55,26 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
+        .systemLibrary(
+            name: "CZstd",
+            path: "Sources/CSystem/CZstd",
+            pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"])]
+        ),
+
         library("Primitives"),
         library("Wire", ["Primitives"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
 
         .target(
             name: "TestSupport",
-            dependencies: ["Primitives"],
+            dependencies: ["Primitives", "CZstd"],
             path: "Tests/TestSupport",
+            resources: [.copy("Recordings")],
             swiftSettings: settings
         ),
         tests("PrimitivesTests", []),
+        tests("WireTests", ["Wire"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
     ]
 )
