@@ -242,6 +242,11 @@ package struct ResyncWalk: ~Copyable {
         return found
     }
 
+    /// Whether a request that has not ended overlaps `range`.
+    package func overlapsOutstanding(_ range: SectorRange) -> Bool {
+        self.intervals.overlaps(range)
+    }
+
     /// Whether the request has not ended.
     package func contains(_ id: RequestID) -> Bool {
         self.requests.contains(id.slot) && self.requests[id.slot].serial == id.serial

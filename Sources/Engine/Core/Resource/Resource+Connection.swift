@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// The handshake of the connection, and the watch over a connection that stands.
+extension Resource {
+    /// Both sockets are up.
+    mutating func transportEstablished(
+        _ resolvesConflicts: Bool,
+        _ challenge: ShortBytes,
+        at now: Instant
+    ) {
+        guard self.link == .connecting else { return }
+        self.link = .handshaking
+        self.resolvesConflicts = resolvesConflicts
+        self.lastHandshakeFailure = nil
+        var flags: ConnectFlags = []
+        if self.discardsDataAtConnect { flags.insert(.discardMyData) }
+        let network = self.parameters.network
+        self.handshake = Handshake(
+            Handshake.Configuration(
+                digestLength: network.digestLength == 0 ? nil : Int(network.digestLength),
+                challenge: challenge,
+                parameters: ProtocolParameters(
+                    replicationProtocol: network.replicationProtocol,
+                    flags: flags
+                ),
+                pingTimeout: network.pingTimeout,
+                timeout: network.timeout
+            )
+        )
+        self.handshake(.start, at: now)
+    }
+
+    /// Feeds the handshake, if one is under way, and carries out what it asks.
+    mutating func handshake(_ event: Handshake.Event, at now: Instant) {
+        guard self.handshake != nil else { return }
+        var actions = Handshake.Actions()
+        self.handshake?.receive(event, at: now, into: &actions)
+        while let action = actions.popFirst() {
+            switch action {
+            case .sendFeatures: self.sendFeatures()
+            case .adopt(let agreement):
+                self.agreement = agreement
+                self.actions.append(.adopt(agreement))
+            case .sendChallenge(let bytes):
+                self.actions.append(.sendAuthentication(.authChallenge, bytes))
+            case .computeResponses(let challenge):
+                self.actions.append(.computeResponses(to: challenge))
+            case .sendResponse(let bytes):
+                self.actions.append(.sendAuthentication(.authResponse, bytes))
+            case .sendParameters(let parameters): self.sendProtocol(parameters)
+            case .established: self.established(at: now)
+            case .close(let reason, let retry): self.handshakeFailed(reason, retry, at: now)
+            }
+        }
+    }
+
+    private mutating func handshakeFailed(
+        _ reason: Handshake.Reason,
+        _ retry: Handshake.Retry,
+        at now: Instant
+    ) {
+        self.lastHandshakeFailure = reason
+        switch retry {
+        case .retry: self.closeConnection(.networkFailure, at: now)
+        case .standAlone: self.closeConnection(.refused(.handshake), at: now)
+        }
+    }
+
+    /// The nodes understand each other: now the volumes' turn.
+    private mutating func established(at now: Instant) {
+        self.handshake = nil
+        self.link = .established
+        self.failedConnects = 0
+        let network = self.parameters.network
+        self.liveness = Liveness(
+            timing: Liveness.Timing(
+                pingInterval: network.pingInterval,
+                pingTimeout: network.pingTimeout,
+                timeout: network.timeout,
+                koCount: network.koCount
+            ),
+            at: now
+        )
+        self.sendVolumeHandshakes(at: now)
+        self.discardsDataAtConnect = false
+        self.actions.append(.changed(.connection))
+    }
+
+    mutating func receiveAuthentication(
+        _ packet: Packet,
+        _ bytes: ShortBytes,
+        _ length: UInt32,
+        at now: Instant
+    ) {
+        guard self.link == .handshaking else {
+            return self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+        }
+        if packet == .authChallenge {
+            self.handshake(.challenge(bytes, length: length), at: now)
+        } else {
+            self.handshake(.response(bytes, length: length), at: now)
+        }
+    }
+
+    // MARK: Liveness
+
+    /// Feeds the watch, if a connection stands, and carries out what it asks.
+    mutating func liveness(_ event: Liveness.Event, at now: Instant) {
+        guard self.liveness != nil else { return }
+        var actions = Liveness.Actions()
+        self.liveness?.receive(event, at: now, into: &actions)
+        while let action = actions.popFirst() {
+            switch action {
+            case .sendPing: self.sendPing()
+            case .pingDone(let number): self.pingAnswered(number, at: now)
+            case .lost(let loss): self.closeConnection(loss.connectionLoss, at: now)
+            }
+        }
+    }
+
+    /// Tells the watch since when the oldest write waits for the peer.
+    mutating func updateOldestRequest(at now: Instant) {
+        let oldest: Instant? =
+            self.transferLog.isEmpty
+            ? nil : self.requests[self.transferLog.first].submittedAt
+        self.liveness(.oldestRequest(sentAt: oldest), at: now)
+    }
+}
+
+extension Liveness.Loss {
+    var connectionLoss: ConnectionLoss {
+        switch self {
+        case .pingTimeout, .metaSendTimeout: .networkFailure
+        case .requestTimeout, .dataSendTimeout: .timeout
+        }
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// What comes after a superblock has become durable.
+enum AfterPersist: BitwiseCopyable {
+    case nothing
+    /// Writes of the new generation may begin and complete.
+    case generation
+    case enterSyncSource
+    case startResyncAsTarget
+    /// The peer may learn the state that is on disk now.
+    case sendState
+    case reply(command: UInt32)
+}
+
+/// Metadata of a volume on its way to stable storage: superblock, bitmap, activity log.
+extension Resource {
+    // MARK: Superblock
+
+    /// Writes the superblock as it is now, or a later one, then goes on with `step`.
+    mutating func persist(_ index: UInt16, then step: AfterPersist = .nothing) {
+        guard self.volumes[index].hasDisk, !self.volumes[index].isDetaching else {
+            self.deferred.append(.persisted(index, step))
+            return
+        }
+        self.volumes[index].superblock.want(step)
+        self.startSuperblockWrite(index)
+    }
+
+    private mutating func startSuperblockWrite(_ index: UInt16) {
+        guard self.volumes[index].superblock.begin() else { return }
+        self.volumes[index].operationsInFlight += 1
+        self.actions.append(.writeSuperblock(volume: index, IOToken(.superblockWrite)))
+    }
+
+    mutating func superblockWritten(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        guard self.volumes[index].parameters.flushesMetadata else {
+            return self.superblockFlushed(index, .success, at: now)
+        }
+        self.volumes[index].operationsInFlight += 1
+        self.actions.append(.flushMetadata(volume: index, IOToken(.superblockFlush)))
+    }
+
+    mutating func superblockFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        self.volumes[index].superblock.end()
+        while let step = self.volumes[index].superblock.nextDurable() {
+            self.persisted(index, step, at: now)
+        }
+        if self.volumes.contains(index) { self.startSuperblockWrite(index) }
+    }
+
+    mutating func persisted(_ index: UInt16, _ step: AfterPersist, at now: Instant) {
+        switch step {
+        case .nothing: break
+        case .generation:
+            self.generationsPending -= 1
+            if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
+        case .enterSyncSource: self.enterSyncSource(index, at: now)
+        case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
+        case .sendState: if self.isEstablished { self.sendState(index) }
+        case .reply(let command): self.actions.append(.reply(command: command, .success))
+        }
+    }
+
+    /// The generation is durable: what was done in it may be told, and more may begin.
+    private mutating func releaseHeldCompletions(at now: Instant) {
+        while let held = self.heldCompletions.popFirst() {
+            self.actions.append(.complete(request: held.identifier, held.error))
+        }
+        self.admitWaiting(at: now)
+    }
+
+    /// Metadata errors always detach: without it no later write could be told from old data.
+    mutating func metadataFailed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        self.volumes[index].metadataFailed = true
+        self.diskFailed(index, result, at: now)
+    }
+
+    /// The disk is given up: what waited for its metadata goes on without.
+    mutating func failMetadataWaiters(_ index: UInt16, at now: Instant) {
+        while let step = self.volumes[index].superblock.nextAbandoned() {
+            self.deferred.append(.persisted(index, step))
+        }
+        self.volumes[index].bitmapWriter.abandon()
+        self.volumes[index].activityLog?.fail()
+        self.advanceActivityLog(index, at: now)
+        self.failFlushWaiters(index, at: now)
+    }
+
+    // MARK: Bitmap
+
+    /// Makes all changed pages of the bitmap durable, then goes on with `step`.
+    mutating func writeBitmap(_ index: UInt16, then step: AfterBitmap, at now: Instant) {
+        guard self.volumes[index].hasDisk, !self.volumes[index].isDetaching else {
+            self.deferred.append(.bitmapWritten(index, step))
+            return
+        }
+        self.volumes[index].bitmapWriter.want(step)
+        self.advanceBitmapWrite(index, at: now)
+    }
+
+    mutating func advanceBitmapWrite(_ index: UInt16, at now: Instant) {
+        while let page = self.volumes[index].nextBitmapPage() {
+            self.volumes[index].operationsInFlight += 1
+            self.actions.append(
+                .writeBitmapPage(volume: index, IOToken(.bitmapPage, slot: page), page: page)
+            )
+        }
+        guard self.volumes[index].bitmapWriter.beginFlush() else { return }
+        if self.volumes[index].bitmapWriter.wroteAny, self.volumes[index].parameters.flushesMetadata {
+            self.volumes[index].operationsInFlight += 1
+            self.actions.append(.flushMetadata(volume: index, IOToken(.bitmapFlush)))
+        } else {
+            self.deferred.append(.bitmapFlushed(index))
+        }
+    }
+
+    mutating func bitmapPageWritten(
+        _ index: UInt16,
+        _ page: UInt32,
+        _ result: IOResult,
+        at now: Instant
+    ) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        self.volumes[index].bitmap?.endWrite(page: Int(page))
+        self.volumes[index].bitmapWriter.pageWritten()
+        self.volumes[index].statistics.bitmapWrites += 1
+        self.advanceBitmapWrite(index, at: now)
+    }
+
+    mutating func bitmapFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        guard let steps = self.volumes[index].bitmapWriter.end() else { return }
+        for offset in 0..<steps {
+            _ = offset
+            guard let step = self.volumes[index].bitmapWriter.popDone() else { break }
+            self.bitmapWritten(index, step, at: now)
+        }
+        self.advanceBitmapWrite(index, at: now)
+    }
+
+    // MARK: Activity log
+
+    /// Carries out what the activity log asks for.
+    mutating func advanceActivityLog(_ index: UInt16, at now: Instant) {
+        while let action = self.volumes[index].nextActivityLogAction() {
+            switch action {
+            case .writeBitmap:
+                self.writeBitmap(index, then: .activityLog, at: now)
+            case .writeTransaction:
+                self.volumes[index].operationsInFlight += 1
+                self.actions.append(
+                    .writeActivityLogBlock(volume: index, IOToken(.activityLogWrite))
+                )
+            case .resume(let slot):
+                self.requests[slot].flags.insert(.holdsExtents)
+                self.dispatchWrite(slot, at: now)
+            case .refuse(let slot):
+                self.dispatchWrite(slot, at: now)
+            case .metadataFailed:
+                break
+            }
+        }
+        self.startFlushIfNeeded(index, at: now)
+    }
+
+    mutating func activityLogWritten(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        guard self.volumes[index].parameters.flushesMetadata else {
+            return self.activityLogFlushed(index, .success, at: now)
+        }
+        self.volumes[index].operationsInFlight += 1
+        self.actions.append(.flushMetadata(volume: index, IOToken(.activityLogFlush)))
+    }
+
+    mutating func activityLogFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
+        self.volumes[index].statistics.activityLogWrites += 1
+        self.volumes[index].activityLog?.transactionWritten()
+        self.advanceActivityLog(index, at: now)
+    }
+
+    mutating func activityLogPagesWritten(_ index: UInt16, at now: Instant) {
+        self.volumes[index].activityLog?.bitmapWritten()
+        self.advanceActivityLog(index, at: now)
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// Admission of the application's requests and their way to the disk and the peer.
+///
+///     request ─▶ admitted ─▶ no overlap with writes in flight or resync reads
+///             ─▶ extents hot in the activity log ─▶ dispatched to disk and peer
+extension Resource {
+    mutating func receive(_ client: ClientRequest, at now: Instant) {
+        guard self.role == .primary else { return self.refuse(client, .notPrimary) }
+        guard client.range.end <= self.volumes[client.volume].sizes.exposedSectors else {
+            return self.refuse(client, .invalid)
+        }
+        if !self.waiting.isEmpty || self.suspendsIO || self.requests.isFull {
+            self.waiting.append(client)
+        } else {
+            self.admit(client, at: now)
+        }
+    }
+
+    /// Admits what waited for room, for a generation that had to become durable, or for the bitmap
+    /// exchange.
+    mutating func admitWaiting(at now: Instant) {
+        while !self.waiting.isEmpty, !self.suspendsIO, !self.requests.isFull {
+            guard let client = self.waiting.popFirst() else { return }
+            self.admit(client, at: now)
+        }
+    }
+
+    /// Fails everything that waits: this node is Primary no longer, or has no data.
+    mutating func refuseWaiting(_ error: ClientError) {
+        while let client = self.waiting.popFirst() { self.refuse(client, error) }
+    }
+
+    private mutating func refuse(_ client: ClientRequest, _ error: ClientError) {
+        self.actions.append(.complete(request: client.identifier, error))
+    }
+
+    private mutating func admit(_ client: ClientRequest, at now: Instant) {
+        guard let slot = self.requests.take(Request(client: client, submittedAt: now)) else {
+            invariantBroken("a free slot was seen")
+        }
+        switch client.kind {
+        case .read: self.submitRead(slot, at: now)
+        case .flush: self.submitFlush(slot, at: now)
+        case .write, .trim, .writeZeroes: self.submitWrite(slot, at: now)
+        }
+    }
+
+    // MARK: Writes
+
+    private mutating func submitWrite(_ slot: UInt32, at now: Instant) {
+        let request = self.requests[slot]
+        let index = request.client.volume
+        if !self.volumes[index].conflicting.isEmpty
+            && self.overlapsConflicting(request.range, in: index)
+            || self.volumes[index].overlapsInFlight(request.range)
+        {
+            self.volumes[index].conflicting.append(slot)
+            return
+        }
+        self.startWrite(slot, at: now)
+    }
+
+    private func overlapsConflicting(_ range: SectorRange, in index: UInt16) -> Bool {
+        for offset in 0..<self.volumes[index].conflicting.count
+        where self.requests[self.volumes[index].conflicting[offset]].range.overlaps(range) {
+            return true
+        }
+        return false
+    }
+
+    /// Starts writes whose overlapping predecessors have ended, in their order.
+    mutating func retryConflicting(in index: UInt16, at now: Instant) {
+        let count = self.volumes[index].conflicting.count
+        guard count > 0 else { return }
+        for _ in 0..<count {
+            guard let slot = self.volumes[index].conflicting.popFirst() else { return }
+            let range = self.requests[slot].range
+            if self.volumes[index].overlapsInFlight(range)
+                || self.overlapsStillWaiting(range, in: index)
+            {
+                self.volumes[index].stillConflicting.append(slot)
+            } else {
+                self.startWrite(slot, at: now)
+            }
+        }
+        while let slot = self.volumes[index].stillConflicting.popFirst() {
+            self.volumes[index].conflicting.append(slot)
+        }
+    }
+
+    private func overlapsStillWaiting(_ range: SectorRange, in index: UInt16) -> Bool {
+        for offset in 0..<self.volumes[index].stillConflicting.count
+        where self.requests[self.volumes[index].stillConflicting[offset]].range.overlaps(range) {
+            return true
+        }
+        return false
+    }
+
+    private mutating func startWrite(_ slot: UInt32, at now: Instant) {
+        let index = self.requests[slot].client.volume
+        self.requests[slot].interval =
+            self.volumes[index].writesInFlight.insert(self.requests[slot].range) ?? .max
+        self.requests[slot].flags.insert(.inFlight)
+        guard self.volumes[index].usesActivityLog else {
+            return self.dispatchWrite(slot, at: now)
+        }
+        switch self.volumes[index].beginActivity(self.requests[slot].range, request: slot) {
+        case .hot:
+            self.requests[slot].flags.insert(.holdsExtents)
+            self.dispatchWrite(slot, at: now)
+        case .wait: self.advanceActivityLog(index, at: now)
+        case .failed: self.dispatchWrite(slot, at: now)
+        }
+    }
+
+    /// Sends a write to the disk and to the peer, or notes that the peer does not get it.
+    mutating func dispatchWrite(_ slot: UInt32, at now: Instant) {
+        let request = self.requests[slot]
+        let index = request.client.volume
+        let isLocal = self.volumes[index].state.disk >= .inconsistent
+        let mode = self.replicationMode(index)
+        guard isLocal || mode == .data else {
+            return self.endWrite(slot, localFailure: true, at: now)
+        }
+        switch mode {
+        case .data:
+            self.sendWrite(slot, at: now)
+        case .outOfSyncNotice:
+            if self.setOutOfSync(request.range, in: index) > 0 {
+                self.closeEpoch(at: now)
+                self.sendOutOfSync(request.range, in: index)
+            }
+        case .none:
+            _ = self.setOutOfSync(request.range, in: index)
+        }
+        guard isLocal else {
+            self.requests[slot].flags.insert(.localFailed)
+            return
+        }
+        self.requests[slot].flags.insert(.localPending)
+        self.submitToDisk(slot)
+    }
+
+    private mutating func submitToDisk(_ slot: UInt32) {
+        let client = self.requests[slot].client
+        self.volumes[client.volume].operationsInFlight += 1
+        let token = IOToken(.requestWrite, slot: slot)
+        switch client.kind {
+        case .write:
+            self.actions.append(
+                .write(
+                    volume: client.volume,
+                    token,
+                    client.range,
+                    client.buffer,
+                    isForcedUnitAccess: client.isForcedUnitAccess
+                )
+            )
+        case .trim:
+            self.actions.append(
+                .writeZeroes(volume: client.volume, token, client.range, mayUnmap: true)
+            )
+        case .writeZeroes:
+            self.actions.append(
+                .writeZeroes(
+                    volume: client.volume,
+                    token,
+                    client.range,
+                    mayUnmap: client.mayUnmap
+                )
+            )
+        case .read, .flush:
+            invariantBroken("only writes are dispatched")
+        }
+    }
+
+    /// Puts a write into the transfer log and on its way. Every protocol waits for something of the
+    /// peer: A until the packet is in the send buffer.
+    private mutating func sendWrite(_ slot: UInt32, at now: Instant) {
+        if self.epochs.mustCloseBeforeNextWrite { self.closeEpoch(at: now) }
+        self.requests[slot].epoch = self.epochs.current
+        self.requests[slot].flags.insert(.inTransferLog)
+        self.blockCounter &+= 1
+        self.requests[slot].blockID = UInt64(self.blockCounter) << 32 | UInt64(slot) + 1
+        self.requests[slot].flags.insert(.awaitsPeer)
+        self.sendDataPacket(slot)
+        self.requests[slot].packetNumber = self.dataPacketsQueued
+        self.transferLog.append(slot, in: &self.requests)
+        if self.transferLog.count == 1 { self.updateOldestRequest(at: now) }
+        if self.nextHandOver == Request.none { self.nextHandOver = slot }
+        let isFull = self.epochs.add(
+            bytes: self.requests[slot].range.byteCount,
+            limit: self.parameters.network.maximumEpochSize,
+            at: now
+        )
+        if isFull { self.closeEpoch(at: now) }
+    }
+
+    /// Ends the current epoch with P_BARRIER.
+    mutating func closeEpoch(at now: Instant) {
+        if let number = self.epochs.close(at: now) { self.sendBarrier(number) }
+    }
+
+    // MARK: Flushes
+
+    /// Protocol C: complete after the local flush and the acknowledgement of every epoch so far.
+    /// Protocols A and B: after the local flush.
+    private mutating func submitFlush(_ slot: UInt32, at now: Instant) {
+        let index = self.requests[slot].client.volume
+        if self.replicationMode(index) == .data,
+            self.parameters.network.replicationProtocol == .c
+        {
+            self.closeEpoch(at: now)
+            if let epoch = self.epochs.youngestUnacknowledged {
+                self.requests[slot].epoch = epoch
+                self.requests[slot].flags.insert(.awaitsPeer)
+                self.flushesAwaitingPeer.append(slot, in: &self.requests)
+            }
+        }
+        if self.volumes[index].state.disk >= .inconsistent {
+            self.requests[slot].flags.insert(.localPending)
+            self.volumes[index].requestsAwaitingFlush += 1
+            self.awaitFlush(index, .request(slot), at: now)
+        } else {
+            self.requests[slot].flags.insert(.localFailed)
+            self.finishFlush(slot, at: now)
+        }
+    }
+
+    /// Completes a flush when nothing of it is outstanding: it has succeeded if this node's disk has
+    /// flushed, or if the peer, which holds the only copy, has confirmed every epoch.
+    mutating func finishFlush(_ slot: UInt32, at now: Instant) {
+        let flags = self.requests[slot].flags
+        guard flags.isDisjoint(with: [.localPending, .awaitsPeer]) else { return }
+        let index = self.requests[slot].client.volume
+        let peerHasAll =
+            !flags.contains(.peerLost) && self.replicationMode(index) == .data
+            && self.parameters.network.replicationProtocol == .c
+        self.tellClient(slot, flags.contains(.localDone) || peerHasAll ? nil : .io, at: now)
+        self.requests.release(slot)
+        self.admitWaiting(at: now)
+    }
+
+    // MARK: Reads
+
+    private mutating func submitRead(_ slot: UInt32, at now: Instant) {
+        let client = self.requests[slot].client
+        if self.volumes[client.volume].mayReadLocally(client.range) {
+            self.requests[slot].flags.insert(.localPending)
+            self.volumes[client.volume].operationsInFlight += 1
+            self.actions.append(
+                .read(
+                    volume: client.volume,
+                    IOToken(.requestRead, slot: slot),
+                    client.range,
+                    client.buffer
+                )
+            )
+        } else {
+            self.readRemotely(slot, at: now)
+        }
+    }
+
+    /// Asks the peer for data that this node does not have, or fails the read.
+    mutating func readRemotely(_ slot: UInt32, at now: Instant) {
+        let client = self.requests[slot].client
+        guard self.volumes[client.volume].state.mayReadFromPeer else {
+            self.tellClient(slot, .io, at: now)
+            self.requests.release(slot)
+            return self.admitWaiting(at: now)
+        }
+        self.blockCounter &+= 1
+        self.requests[slot].blockID = UInt64(self.blockCounter) << 32 | UInt64(slot) + 1
+        self.requests[slot].flags.insert([.remoteRead, .awaitsPeer])
+        self.closeEpoch(at: now)
+        self.remoteReads.append(slot, in: &self.requests)
+        self.sendReadRequest(slot)
+    }
+}

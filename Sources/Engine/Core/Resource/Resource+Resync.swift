@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// From the decision for a resync to its end.
+///
+///     source: WFBitMapS ─own bitmap durable, sent─▶ ─peer's merged, durable─▶ ─generation durable─▶
+///             SyncSource: P_SYNC_UUID, answers requests ─▶ Connected
+///     target: WFBitMapT ─source's merged, durable─▶ sends its own ─▶ WFSyncUUID ─P_SYNC_UUID─▶
+///             ─Inconsistent durable─▶ SyncTarget: asks, writes, flushes, acknowledges ─▶ Connected
+extension Resource {
+    // MARK: Bitmap exchange
+
+    mutating func enteredBitmapSource(_ index: UInt16, at now: Instant) {
+        self.volumes[index].bitmapReceiver = nil
+        self.writeBitmap(index, then: .sendBitmapAsSource, at: now)
+    }
+
+    /// The peer's bitmap is complete and merged into ours.
+    mutating func bitmapReceived(_ index: UInt16, at now: Instant) {
+        switch self.volumes[index].state.connection {
+        case .wfBitMapS: self.writeBitmap(index, then: .nameResync, at: now)
+        case .wfBitMapT: self.writeBitmap(index, then: .sendBitmapAsTarget, at: now)
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
+            .startingSyncT, .wfSyncUUID, .syncSource, .syncTarget, .verifyS, .verifyT,
+            .pausedSyncS, .pausedSyncT, .ahead, .behind:
+            break
+        }
+    }
+
+    /// invalidate, invalidate-remote: both sides set all bits, no bitmap travels.
+    mutating func startFullSync(_ index: UInt16, at now: Instant) {
+        self.setAllOutOfSync(index)
+        let isSource = self.volumes[index].state.connection == .startingSyncS
+        self.writeBitmap(index, then: isSource ? .nameResync : .awaitSyncUUID, at: now)
+    }
+
+    /// The bitmap is durable: the next step, if the state still asks for it.
+    mutating func bitmapWritten(_ index: UInt16, _ step: AfterBitmap, at now: Instant) {
+        let connection = self.volumes[index].state.connection
+        switch step {
+        case .nothing: break
+        case .activityLog: self.activityLogPagesWritten(index, at: now)
+        case .sendBitmapAsSource:
+            if connection == .wfBitMapS { self.sendBitmap(index) }
+        case .sendBitmapAsTarget:
+            guard connection == .wfBitMapT else { return }
+            self.sendBitmap(index)
+            self.change(index, StateChange(connection: .wfSyncUUID), at: now)
+        case .awaitSyncUUID:
+            guard connection == .startingSyncT else { return }
+            self.change(index, StateChange(connection: .wfSyncUUID), at: now)
+            if let early = self.volumes[index].earlySyncUUID {
+                self.receiveSyncUUID(index, early, at: now)
+            }
+        case .nameResync:
+            guard connection == .wfBitMapS || connection == .startingSyncS else { return }
+            _ = self.volumes[index].generations.startResyncAsSource(self.random.next())
+            self.persist(index, then: .enterSyncSource)
+        case .demotion: self.demotionBitmapWritten(at: now)
+        case .detach: self.detachAfterBitmap(index, at: now)
+        }
+    }
+
+    // MARK: Source
+
+    /// The resync has a durable name: it starts.
+    mutating func enterSyncSource(_ index: UInt16, at now: Instant) {
+        let connection = self.volumes[index].state.connection
+        guard connection == .wfBitMapS || connection == .startingSyncS || connection == .ahead
+        else { return }
+        self.change(
+            index,
+            StateChange(connection: .syncSource, peerDisk: .inconsistent),
+            at: now
+        )
+    }
+
+    mutating func enteredSyncSource(_ index: UInt16, at now: Instant) {
+        self.volumes[index].failedResyncBlocks = 0
+        self.volumes[index].resyncStarted = ResyncProgress(
+            total: self.volumes[index].outOfSyncBits,
+            at: now
+        )
+        self.sendSyncUUID(index)
+    }
+
+    /// The target says that it is done. It has asked for a ping before, so every acknowledgement of it
+    /// has arrived.
+    mutating func sourceSeesEndOfResync(
+        _ index: UInt16,
+        _ report: PeerStateReport,
+        at now: Instant
+    ) {
+        guard self.volumes[index].outOfSyncBits <= self.volumes[index].failedResyncBlocks else {
+            return
+        }
+        self.volumes[index].generations.finishResyncAsSource()
+        var change = StateChange(
+            peerRole: report.role,
+            connection: .connected,
+            peerDisk: .upToDate
+        )
+        change.pausedByPeer = report.pausesResync
+        self.change(index, change, at: now)
+        self.persist(index)
+        self.writeBitmap(index, then: .nothing, at: now)
+    }
+
+    // MARK: Target
+
+    mutating func receiveSyncUUID(_ index: UInt16, _ generation: GenerationID, at now: Instant) {
+        switch self.volumes[index].state.connection {
+        case .startingSyncT:
+            self.volumes[index].earlySyncUUID = generation
+        case .wfSyncUUID, .behind:
+            self.volumes[index].earlySyncUUID = nil
+            self.volumes[index].generations.startResyncAsTarget(generation, role: self.role)
+            self.volumes[index].holdsPeerWrites = true
+            self.change(
+                index,
+                StateChange(connection: .syncTarget, disk: .inconsistent),
+                at: now
+            )
+            self.persist(index, then: .startResyncAsTarget)
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
+            .wfBitMapS, .wfBitMapT, .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS,
+            .pausedSyncT, .ahead:
+            self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+        }
+    }
+
+    /// The mark Inconsistent and the resync's generation are durable: blocks may be written.
+    mutating func startResyncAsTarget(_ index: UInt16, at now: Instant) {
+        self.volumes[index].holdsPeerWrites = false
+        self.retryHeldPeerWrites()
+        let connection = self.volumes[index].state.connection
+        guard connection == .syncTarget || connection == .pausedSyncT else { return }
+        self.volumes[index].isWalking = true
+        self.volumes[index].walk.begin(
+            dirtyBlocks: Int(self.volumes[index].outOfSyncBits),
+            at: now
+        )
+        self.resyncProgressed(index, at: now)
+    }
+
+    /// Asks for as many blocks as the window allows, and ends the resync when nothing is left.
+    mutating func resyncProgressed(_ index: UInt16, at now: Instant) {
+        while self.volumes[index].state.connection == .syncTarget, self.volumes[index].isWalking,
+            self.peerRequests.count < self.peerRequests.capacity / 2
+        {
+            switch self.volumes[index].nextResyncStep(at: now) {
+            case .request(_, let range): self.sendResyncRequest(range, in: index)
+            case .wait: return
+            case .finished: return self.beginEndOfResync(index, at: now)
+            }
+        }
+    }
+
+    mutating func resyncBlockDone(_ write: PeerRequest, failed: Bool, at now: Instant) {
+        guard !write.flags.contains(.orphaned), let request = write.resyncRequest else { return }
+        _ = self.volumes[write.volume].walk.finish(request, failed ? .failed : .synchronised)
+        self.retryConflicting(in: write.volume, at: now)
+        self.resyncProgressed(write.volume, at: now)
+    }
+
+    /// P_NEG_RS_DREPLY or P_RS_CANCEL: the source does not send the block.
+    mutating func resyncBlockRefused(
+        _ index: UInt16,
+        _ range: SectorRange,
+        cancelled: Bool,
+        at now: Instant
+    ) {
+        guard let request = self.volumes[index].walk.request(for: range) else { return }
+        self.volumes[index].walk.answered(request, at: now)
+        _ = self.volumes[index].walk.finish(request, cancelled ? .cancelled : .failed)
+        self.resyncProgressed(index, at: now)
+    }
+
+    /// A ping whose answer proves that the source has seen all our acknowledgements.
+    private mutating func beginEndOfResync(_ index: UInt16, at now: Instant) {
+        guard !self.volumes[index].isEndingResync else { return }
+        self.volumes[index].isEndingResync = true
+        self.liveness(.pingWanted, at: now)
+        self.volumes[index].endingPing = self.pingsSent
+    }
+
+    /// P_PING_ACK for ping `number`: resyncs that only waited for it end.
+    mutating func pingAnswered(_ number: UInt64, at now: Instant) {
+        for index in self.volumes.indices
+        where self.volumes[index].isEndingResync && self.volumes[index].endingPing <= number {
+            self.volumes[index].isEndingResync = false
+            self.endResyncAsTarget(index, at: now)
+        }
+    }
+
+    private mutating func endResyncAsTarget(_ index: UInt16, at now: Instant) {
+        guard self.volumes[index].state.connection == .syncTarget,
+            self.volumes[index].isWalking,
+            self.volumes[index].outOfSyncBits <= self.volumes[index].walk.failedBlocks,
+            self.volumes[index].walk.outstanding == 0
+        else { return self.resyncProgressed(index, at: now) }
+        let hasFailures = self.volumes[index].walk.failedBlocks > 0
+        self.volumes[index].endWalk()
+        if !hasFailures, let peer = self.volumes[index].peerGenerations {
+            self.volumes[index].generations.finishResyncAsTarget(
+                source: peer.generations,
+                role: self.role
+            )
+        }
+        self.change(
+            index,
+            StateChange(
+                connection: .connected,
+                disk: hasFailures ? .inconsistent : .upToDate,
+                peerDisk: .upToDate
+            ),
+            at: now
+        )
+        self.persist(index, then: .sendState)
+        self.writeBitmap(index, then: .nothing, at: now)
+    }
+
+    /// A resync that ended or was aborted leaves nothing behind.
+    mutating func resyncStopped(_ index: UInt16, at now: Instant) {
+        self.volumes[index].endWalk()
+        self.volumes[index].isEndingResync = false
+        self.volumes[index].unacknowledgedResync = 0
+    }
+
+    // MARK: Bits
+
+    /// Marks every block of a range as different from the peer. Returns how many were not before.
+    mutating func setOutOfSync(_ range: SectorRange, in index: UInt16) -> UInt64 {
+        self.volumes[index].setOutOfSync(range)
+    }
+
+    /// Marks the blocks that lie wholly in a range as equal.
+    mutating func setInSync(_ range: SectorRange, in index: UInt16) {
+        self.volumes[index].setInSync(range)
+    }
+
+    mutating func setAllOutOfSync(_ index: UInt16) { self.volumes[index].setAllOutOfSync() }
+}
+
+/// What comes after the bitmap was written and flushed.
+enum AfterBitmap: Hashable, BitwiseCopyable {
+    case nothing
+    /// The activity log may evict the extents.
+    case activityLog
+    case sendBitmapAsSource
+    case sendBitmapAsTarget
+    case nameResync
+    case awaitSyncUUID
+    /// The node becomes Secondary.
+    case demotion
+    /// The disk is closed.
+    case detach
+}

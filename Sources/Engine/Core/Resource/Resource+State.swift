@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// Changes of a volume's state and what follows from them.
+extension Resource {
+    /// What the state rules must know beside the state.
+    func stateContext(_ index: UInt16) -> StateContext {
+        var context = StateContext()
+        context.deviceInUse = self.volumes[index].isInUse
+        context.agreedVersion = self.agreedVersion
+        context.handshakeRunning = self.volumes[index].handshakeRunning
+        context.attachedDisks = self.volumes[index].attachedDisks
+        context.peerIsPrimaryElsewhere = self.volumes.indices.contains {
+            $0 != index && self.volumes[$0].state.peerRole == .primary
+        }
+        return context
+    }
+
+    /// Changes the state of one volume, if the rules allow it, and does what follows.
+    @discardableResult
+    mutating func change(
+        _ index: UInt16,
+        _ change: StateChange,
+        _ kind: StateChangeKind = .happened,
+        at now: Instant
+    ) -> StateChangeCode {
+        let old = self.volumes[index].state
+        let outcome = old.evaluate(change, kind, in: self.stateContext(index))
+        guard outcome.code.isSuccess, outcome.state != old else { return outcome.code }
+        self.volumes[index].state = outcome.state
+        self.stateChanged(index, from: old, at: now)
+        return outcome.code
+    }
+
+    private mutating func stateChanged(_ index: UInt16, from old: VolumeState, at now: Instant) {
+        let new = self.volumes[index].state
+        self.noteChanges(index, from: old, to: new)
+        self.clearCrashMarkIfEqual(index)
+        if GenerationRules.needsNew(
+            from: old,
+            to: new,
+            generations: self.volumes[index].generations
+        ) {
+            self.startNewGeneration(index, at: now)
+            if new.connection >= .connected { self.sendGenerations(index) }
+        }
+        if old.metadataView != new.metadataView { self.persist(index) }
+        if new.disk == .failed, old.disk != .failed { self.beginDetach(index, at: now) }
+        if old.connection >= .syncSource && old.connection <= .pausedSyncT,
+            new.connection == .connected
+        {
+            self.resyncStopped(index, at: now)
+        }
+        if new.connection != old.connection {
+            self.connectionChanged(index, from: old, to: new, at: now)
+        }
+        if new.role != old.role || new.connection != old.connection || new.disk != old.disk {
+            self.admitWaiting(at: now)
+        }
+    }
+
+    private mutating func connectionChanged(
+        _ index: UInt16,
+        from old: VolumeState,
+        to new: VolumeState,
+        at now: Instant
+    ) {
+        switch new.connection {
+        case .wfBitMapS: self.enteredBitmapSource(index, at: now)
+        case .wfBitMapT: self.volumes[index].bitmapReceiver = nil
+        case .startingSyncS, .startingSyncT: self.startFullSync(index, at: now)
+        case .syncSource, .pausedSyncS:
+            if old.connection < .syncSource || old.connection > .pausedSyncT {
+                self.enteredSyncSource(index, at: now)
+            }
+        case .syncTarget:
+            if old.connection == .pausedSyncT { self.resyncProgressed(index, at: now) }
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID,
+            .verifyS, .verifyT, .pausedSyncT, .ahead, .behind:
+            break
+        }
+    }
+
+    private mutating func noteChanges(
+        _ index: UInt16,
+        from old: VolumeState,
+        to new: VolumeState
+    ) {
+        if old.role != new.role || old.suspension != new.suspension {
+            self.actions.append(.changed(.resource))
+        }
+        if old.disk != new.disk { self.actions.append(.changed(.volume(index))) }
+        if old.peerRole != new.peerRole { self.actions.append(.changed(.connection)) }
+        if old.connection != new.connection || old.peerDisk != new.peerDisk
+            || old.resyncPause != new.resyncPause
+        {
+            self.actions.append(.changed(.peerDevice(index)))
+        }
+    }
+
+    /// Both copies are current: nothing of an earlier crash is left to make up for.
+    private mutating func clearCrashMarkIfEqual(_ index: UInt16) {
+        let state = self.volumes[index].state
+        if self.volumes[index].crashedPrimary, state.disk == .upToDate, state.peerDisk == .upToDate {
+            self.volumes[index].crashedPrimary = false
+            self.persist(index)
+        }
+    }
+
+    /// From now on this node has data that the peer lacks. No write is completed, and none begins,
+    /// before the generation's name is durable: else a crash could hide a split brain.
+    mutating func startNewGeneration(_ index: UInt16, at now: Instant) {
+        self.volumes[index].generations.startNew(self.random.next(), role: self.role)
+        self.persist(index, then: .generation)
+        self.generationsPending += 1
+    }
+
+    // MARK: Disk failures
+
+    /// The data or metadata device has failed. A failed flush is final, and so is everything else
+    /// until error policies are configurable: the disk is given up.
+    mutating func diskFailed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard self.volumes[index].state.disk > .failed else { return }
+        self.volumes[index].lastError = result
+        self.change(index, StateChange(disk: .failed), at: now)
+        if self.isEstablished { self.sendState(index) }
+    }
+
+    /// Waits for what is in flight on the disk, then closes it.
+    mutating func beginDetach(_ index: UInt16, at now: Instant) {
+        self.volumes[index].isDetaching = true
+        self.failMetadataWaiters(index, at: now)
+        self.finishDetachIfIdle(index, at: now)
+    }
+
+    /// Diskless, as soon as no operation of the disk is in flight.
+    mutating func finishDetachIfIdle(_ index: UInt16, at now: Instant) {
+        guard self.volumes[index].isDetaching, self.volumes[index].operationsInFlight == 0 else {
+            return
+        }
+        self.volumes[index].isDetaching = false
+        self.volumes[index].dropDisk()
+        self.actions.append(.closeDisk(volume: index))
+        self.change(index, StateChange(disk: .diskless), at: now)
+        if self.isEstablished { self.sendState(index) }
+        self.diskClosed(index, at: now)
+    }
+}
+
+extension VolumeState {
+    /// What of the state the superblock records.
+    struct MetadataView: Equatable {
+        var isConsistent: Bool
+        var wasUpToDate: Bool
+        var isPrimary: Bool
+        var isConnected: Bool
+        var peerIsOutdated: Bool
+        var peerSeen: Bool
+        var isMeaningful: Bool
+    }
+
+    var metadataView: MetadataView {
+        MetadataView(
+            isConsistent: self.disk > .inconsistent,
+            wasUpToDate: self.disk > .outdated,
+            isPrimary: self.role == .primary,
+            isConnected: self.connection >= .connected,
+            peerIsOutdated: self.peerDisk >= .inconsistent && self.peerDisk <= .outdated,
+            peerSeen: self.peerDisk >= .inconsistent && self.peerDisk != .unknown,
+            isMeaningful: self.disk > .negotiating
+        )
+    }
+
+    /// Whether the peer's copy may be read instead of the own.
+    var mayReadFromPeer: Bool { self.connection >= .connected && self.peerDisk == .upToDate }
+}

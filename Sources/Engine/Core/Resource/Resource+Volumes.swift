@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Primitives
+package import Wire
+
+/// Volumes come, get disks and go.
+extension Resource {
+    /// Adds a volume without a disk. Returns its index; nil if the number is in use.
+    package mutating func addVolume(
+        number: UInt16,
+        minor: UInt32,
+        parameters: DiskParameters
+    ) -> UInt16? {
+        guard self.volumes.index(ofNumber: number) == nil else { return nil }
+        var volume = Volume(
+            number: number,
+            minor: minor,
+            parameters: parameters,
+            limits: self.parameters
+        )
+        volume.state.role = self.role
+        volume.state.connection = self.linkCode
+        return self.volumes.add(volume)
+    }
+
+    /// Removes a Diskless volume. False if it has a disk or is in use.
+    package mutating func removeVolume(_ index: UInt16) -> Bool {
+        guard self.volumes.contains(index), !self.volumes[index].hasDisk,
+            !self.volumes[index].isInUse
+        else { return false }
+        self.volumes.remove(index)
+        return true
+    }
+
+    /// Gives a volume its disk, whose files the driver has opened and locked.
+    ///
+    /// `load` fills the bitmap from disk: 64-bit words, bit n in word n / 64. Bits beyond the device are
+    /// dropped.
+    package mutating func attach(
+        _ index: UInt16,
+        _ found: Attachment,
+        at now: Instant,
+        into actions: inout ActionQueue<ResourceAction>,
+        load: (UnsafeMutableBufferPointer<UInt64>) -> Void
+    ) {
+        swap(&self.actions, &actions)
+        let sectors = self.sectorsAtAttach(index, found)
+        self.volumes[index].sizes.diskSectors = found.diskSectors
+        self.volumes[index].sizes.userSectors = self.volumes[index].parameters.userSectors
+        self.volumes[index].sizes.exposedSectors = sectors
+        self.volumes[index].generations = found.generations
+        self.volumes[index].deviceIdentifier = found.deviceIdentifier
+        self.volumes[index].crashedPrimary = found.crashedPrimary
+        self.volumes[index].hasDisk = true
+        self.volumes[index].lastError = nil
+        self.volumes[index].superblock = SuperblockWriter()
+        self.volumes[index].bitmapWriter = BitmapWriter()
+        self.loadBitmap(index, found, sectors: sectors, load)
+        self.volumes[index].activityLog = ActivityLog(
+            slotCount: Int(
+                max(67, min(self.volumes[index].parameters.activityLogExtents,
+                    found.activityLogSlotMaximum))
+            ),
+            requestCapacity: self.parameters.requestMaximum,
+            writesUpdates: self.volumes[index].parameters.updatesActivityLog
+        )
+        self.enterAttachedState(index, found, at: now)
+        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        swap(&self.actions, &actions)
+    }
+
+    private func sectorsAtAttach(_ index: UInt16, _ found: Attachment) -> UInt64 {
+        var sectors = found.diskSectors
+        if found.agreedSectors > 0 { sectors = min(sectors, found.agreedSectors) }
+        let user = self.volumes[index].parameters.userSectors
+        return user > 0 ? min(sectors, user) : sectors
+    }
+
+    private mutating func loadBitmap(
+        _ index: UInt16,
+        _ found: Attachment,
+        sectors: UInt64,
+        _ load: (UnsafeMutableBufferPointer<UInt64>) -> Void
+    ) {
+        var bitmap = OutOfSyncBitmap(
+            sectorCount: sectors,
+            interleave: OutOfSyncBitmap.Interleave(
+                slot: found.bitmapSlot,
+                peers: found.bitmapSlots
+            )
+        )
+        bitmap.loadWords(load)
+        if found.needsFullSync { _ = bitmap.setAll() }
+        self.volumes[index].bitmap = consume bitmap
+    }
+
+    private mutating func enterAttachedState(
+        _ index: UInt16,
+        _ found: Attachment,
+        at now: Instant
+    ) {
+        let peerDisk: DiskState = found.peerWasOutdated ? .outdated : .unknown
+        self.volumes[index].attachedDisks = StateContext.AttachedDisks(
+            disk: found.disk,
+            peerDisk: peerDisk
+        )
+        self.change(index, StateChange(disk: .attaching), at: now)
+        guard self.volumes[index].state.connection >= .connected else {
+            self.change(index, StateChange(disk: found.disk, peerDisk: peerDisk), at: now)
+            self.volumes[index].attachedDisks = nil
+            return self.persist(index)
+        }
+        self.change(index, StateChange(disk: .negotiating), at: now)
+        self.sendSizes(index)
+        self.sendGenerations(index)
+        self.sendState(index)
+        self.persist(index)
+    }
+
+    /// The connection state of volumes for the link as it is.
+    private var linkCode: ConnectionCode {
+        switch self.link {
+        case .standAlone: .standAlone
+        case .unconnected: .unconnected
+        case .connecting, .handshaking: .wfConnection
+        case .established: .wfReportParams
+        case .closing: .unconnected
+        }
+    }
+
+    // MARK: Sizes and generations of the peer
+
+    mutating func receiveSizes(_ index: UInt16, _ sizes: Sizes, at now: Instant) {
+        var own = SizeSituation(
+            diskSectors: self.volumes[index].sizes.diskSectors,
+            userSectors: self.volumes[index].sizes.userSectors,
+            currentSectors: self.volumes[index].sizes.exposedSectors,
+            lastAgreedSectors: self.volumes[index].sizes.exposedSectors,
+            state: self.volumes[index].state
+        )
+        own.diskHasGrown = false
+        switch SizeAgreement(own: own, peer: sizes) {
+        case .ignored: break
+        case .refused: self.closeConnection(.refused(.diskTooSmall), at: now)
+        case .agreed(let result):
+            self.volumes[index].sizes.userSectors = result.userSectors
+            self.setExposedSectors(index, result.sectors)
+            if result.mustAnswer { self.sendSizes(index) }
+        }
+    }
+
+    private mutating func setExposedSectors(_ index: UInt16, _ sectors: UInt64) {
+        guard sectors != self.volumes[index].sizes.exposedSectors else { return }
+        self.volumes[index].sizes.exposedSectors = sectors
+        self.volumes[index].bitmap?.resize(sectorCount: sectors, newBlocks: true)
+        self.actions.append(.changed(.volume(index)))
+        self.persist(index)
+    }
+
+    mutating func receiveGenerations(_ index: UInt16, _ set: UUIDSet, at now: Instant) {
+        let generations = Generations(
+            current: GenerationID(set.current),
+            bitmap: GenerationID(set.bitmap),
+            history0: GenerationID(set.history0),
+            history1: GenerationID(set.history1)
+        )
+        self.volumes[index].peerGenerations = PeerGenerations(
+            generations: generations,
+            dirtyBits: set.dirtyBits,
+            discardsData: set.flags.contains(.discardMyData),
+            crashedPrimary: set.flags.contains(.crashedPrimary),
+            isInconsistent: set.flags.contains(.inconsistent)
+        )
+        let state = self.volumes[index].state
+        guard set.flags.contains(.skipInitialSync), state.connection == .connected,
+            self.volumes[index].generations.current.names(.justCreated)
+        else { return }
+        // The peer declares both disks equal.
+        self.volumes[index].generations.adopt(generations.current, role: self.role)
+        _ = self.volumes[index].bitmap?.clearAll()
+        self.change(index, StateChange(disk: .upToDate, peerDisk: .upToDate), at: now)
+        self.persist(index)
+        self.writeBitmap(index, then: .nothing, at: now)
+    }
+
+    // MARK: Bitmap exchange
+
+    /// Merges a packet of the peer's bitmap, whose trailing bytes are `bytes`.
+    package mutating func receiveBitmap(
+        volume number: UInt16,
+        _ packet: Packet,
+        bytes: UnsafeRawBufferPointer,
+        at now: Instant,
+        into actions: inout ActionQueue<ResourceAction>
+    ) {
+        swap(&self.actions, &actions)
+        self.mergeBitmap(number, packet, bytes, at: now)
+        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        swap(&self.actions, &actions)
+    }
+
+    private mutating func mergeBitmap(
+        _ number: UInt16,
+        _ packet: Packet,
+        _ bytes: UnsafeRawBufferPointer,
+        at now: Instant
+    ) {
+        guard self.isEstablished, let agreement = self.agreement,
+            let index = self.volumes.index(ofNumber: number), self.volumes[index].hasDisk
+        else {
+            return self.closeConnection(.protocolError(.unknownVolume(number)), at: now)
+        }
+        self.liveness(.dataReceived, at: now)
+        var receiver =
+            self.volumes[index].bitmapReceiver
+            ?? BitmapReceiver(
+                bitCount: self.volumes[index].bitCount,
+                under: agreement
+            )
+        do throws(BitmapError) {
+            try self.volumes[index].bitmap?.mergeWords { words throws(BitmapError) in
+                var span = words.mutableSpan
+                try receiver.receive(packet, trailing: bytes.bytes, into: &span)
+            }
+        } catch {
+            return self.closeConnection(.protocolError(.bitmap(error)), at: now)
+        }
+        if receiver.isFinished {
+            self.volumes[index].bitmapReceiver = nil
+            self.bitmapReceived(index, at: now)
+        } else {
+            self.volumes[index].bitmapReceiver = receiver
+        }
+    }
+
+    /// The next packet of the bitmap that ``ResourceAction/sendBitmap(volume:)`` asks to send; nil behind
+    /// the last one. `memory` has room for 4088 bytes.
+    package mutating func nextBitmapPacket(
+        _ index: UInt16,
+        into memory: UnsafeMutableRawBufferPointer
+    ) -> BitmapPacket? {
+        guard self.volumes.contains(index), let agreement = self.agreement,
+            self.volumes[index].hasDisk
+        else { return nil }
+        var sender =
+            self.volumes[index].bitmapSender
+            ?? BitmapSender(
+                bitCount: self.volumes[index].bitCount,
+                compresses: self.parameters.network.usesRunLengthEncoding,
+                under: agreement
+            )
+        let packet = self.volumes[index].bitmap?.withWords {
+            sender.next(of: $0.span, into: memory)
+        }
+        self.volumes[index].bitmapSender = sender.isFinished ? nil : sender
+        return packet ?? nil
+    }
+}

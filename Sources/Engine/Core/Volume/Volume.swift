@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Wire
+
+/// The sizes of a volume in sectors.
+package struct VolumeSizes: Hashable, Sendable, BitwiseCopyable {
+    /// What the backing disk has room for, metadata subtracted; 0 without a disk.
+    package var diskSectors: UInt64 = 0
+    /// The administrator's limit; 0 for none.
+    package var userSectors: UInt64 = 0
+    /// What the application sees; agreed with the peer.
+    package var exposedSectors: UInt64 = 0
+
+    package init() {}
+}
+
+/// What `status` counts for a volume, in sectors unless said otherwise.
+package struct VolumeStatistics: Hashable, Sendable, BitwiseCopyable {
+    package var read: UInt64 = 0
+    package var written: UInt64 = 0
+    package var sent: UInt64 = 0
+    package var received: UInt64 = 0
+    /// Transactions.
+    package var activityLogWrites: UInt64 = 0
+    /// Pages.
+    package var bitmapWrites: UInt64 = 0
+
+    package init() {}
+}
+
+/// One volume of a resource, towards its one peer.
+struct Volume: ~Copyable {
+    let number: UInt16
+    let minor: UInt32
+    var parameters = DiskParameters()
+    var state = VolumeState()
+    var generations = Generations()
+    var deviceIdentifier: UInt64 = 0
+    var sizes = VolumeSizes()
+    var statistics = VolumeStatistics()
+
+    // Application
+    /// Whether a client of the export is in transmission.
+    var isInUse = false
+    var writesInFlight: IntervalTable
+    /// Ranges that are being read for the resync.
+    var resyncReads: IntervalTable
+    /// Writes that wait for an overlapping one, oldest first.
+    var conflicting = ActionQueue<UInt32>(capacity: 16)
+    var stillConflicting = ActionQueue<UInt32>(capacity: 16)
+
+    // Disk
+    /// Whether data and metadata are open.
+    var hasDisk = false
+    var isDetaching = false
+    var metadataFailed = false
+    var lastError: IOResult?
+    /// What attaching found, for as long as the disk is Negotiating.
+    var attachedDisks: StateContext.AttachedDisks?
+    /// This node went down while Primary and has not met its peer since.
+    var crashedPrimary = false
+    /// Operations of data and metadata that have not come back.
+    var operationsInFlight = 0
+    var flushes = FlushClock()
+    var flushWaiters = ActionQueue<FlushWaiter>(capacity: 64)
+    var requestsAwaitingFlush = 0
+    var activityLog: ActivityLog?
+    var bitmap: OutOfSyncBitmap?
+    var superblock = SuperblockWriter()
+    var bitmapWriter = BitmapWriter()
+
+    // Peer
+    /// The last number of the sequence that writes and acknowledgements to the peer share.
+    var sequence: UInt32 = 0
+    var handshakeRunning = false
+    var discardsData = false
+    var peerGenerations: PeerGenerations?
+    /// Both disks were Inconsistent and the peer was promoted by force.
+    var considersResync = false
+    var lastPlan: SyncPlan?
+    var bitmapReceiver: BitmapReceiver?
+    var bitmapSender: BitmapSender?
+    var peerWritesInFlight: IntervalTable
+    /// No write of the peer may reach the disk before the superblock says Inconsistent.
+    var holdsPeerWrites = false
+    var hasUnflushedPeerWrites = false
+
+    // Resync
+    /// Reads for the resync that wait for a write of the application.
+    var heldReads = ActionQueue<UInt32>(capacity: 64)
+    /// Resync blocks sent and not yet acknowledged.
+    var unacknowledgedResync = 0
+    /// Blocks of the resync that this node feeds and that the target could not write.
+    var failedResyncBlocks: UInt64 = 0
+    var resyncStarted = ResyncProgress(total: 0, at: .zero)
+    var walk = ResyncWalk(capacity: 1024)
+    /// Whether blocks are being asked for.
+    var isWalking = false
+    var isEndingResync = false
+    /// The ping whose answer ends the resync.
+    var endingPing: UInt64 = 0
+    /// P_SYNC_UUID that came while all bits were still being written.
+    var earlySyncUUID: GenerationID?
+
+    init(number: UInt16, minor: UInt32, parameters: DiskParameters, limits: ResourceParameters) {
+        self.number = number
+        self.minor = minor
+        self.parameters = parameters
+        self.writesInFlight = IntervalTable(capacity: limits.requestMaximum)
+        self.resyncReads = IntervalTable(capacity: limits.peerRequestMaximum)
+        self.peerWritesInFlight = IntervalTable(capacity: limits.peerRequestMaximum)
+    }
+
+    // MARK: Application
+
+    /// Whether a write to `range` must wait for one that is on its way to the disk, for a read of the
+    /// resync, or for a block that was asked of the source and would be older.
+    func overlapsInFlight(_ range: SectorRange) -> Bool {
+        self.writesInFlight.overlaps(range) || self.resyncReads.overlaps(range)
+            || self.isWalking && self.walk.overlapsOutstanding(range)
+    }
+
+    /// Whether this node's disk has the newest data of `range`.
+    func mayReadLocally(_ range: SectorRange) -> Bool {
+        guard self.hasDisk else { return false }
+        switch self.state.disk {
+        case .upToDate, .consistent: return true
+        case .outdated: return self.state.connection < .connected
+        case .inconsistent: return !self.hasMarks(in: range)
+        case .diskless, .attaching, .failed, .negotiating, .unknown: return false
+        }
+    }
+
+    // MARK: Activity log
+
+    /// The number of slots; 0 without a disk.
+    var activityLogSlots: UInt32 {
+        switch self.activityLog {
+        case .some(let log): UInt32(log.slotCount)
+        case .none: 0
+        }
+    }
+
+    var usesActivityLog: Bool { self.activityLog != nil && self.state.disk >= .inconsistent }
+
+    mutating func beginActivity(_ range: SectorRange, request: UInt32) -> ActivityLog.Admission {
+        self.activityLog?.begin(request: request, range: range) ?? .failed
+    }
+
+    mutating func endActivity(_ range: SectorRange) {
+        self.activityLog?.end(range: range, flushes: self.flushes)
+    }
+
+    mutating func nextActivityLogAction() -> ActivityLog.Action? {
+        self.activityLog?.nextAction(flushes: self.flushes)
+    }
+
+    // MARK: Flushes
+
+    /// Whether somebody waits for a flush that has not started.
+    var isFlushWanted: Bool {
+        if !self.flushWaiters.isEmpty, !self.flushes.willCover(self.flushWaiters[0].mark) {
+            return true
+        }
+        switch self.activityLog {
+        case .some(let log): return log.needsFlush(self.flushes)
+        case .none: return false
+        }
+    }
+
+    // MARK: Bitmap
+
+    /// The number of blocks that may differ from the peer's.
+    var outOfSyncBits: UInt64 {
+        switch self.bitmap {
+        case .some(let bitmap): UInt64(bitmap.count)
+        case .none: 0
+        }
+    }
+
+    /// The number of blocks of the volume; 0 without a disk.
+    var bitCount: UInt64 {
+        switch self.bitmap {
+        case .some(let bitmap): UInt64(bitmap.bitCount)
+        case .none: 0
+        }
+    }
+
+    private func hasMarks(in range: SectorRange) -> Bool {
+        switch self.bitmap {
+        case .some(let bitmap): bitmap.containsAny(in: range)
+        case .none: true
+        }
+    }
+
+    mutating func setOutOfSync(_ range: SectorRange) -> UInt64 {
+        UInt64(self.bitmap?.set(range) ?? 0)
+    }
+
+    mutating func setInSync(_ range: SectorRange) { _ = self.bitmap?.clear(range) }
+
+    mutating func setAllOutOfSync() { _ = self.bitmap?.setAll() }
+
+    /// The next changed page of the running round; it counts as submitted.
+    mutating func nextBitmapPage() -> UInt32? {
+        guard self.bitmapWriter.mayWrite else { return nil }
+        guard self.bitmapWriter.cursor != .max,
+            let page = self.bitmap?.nextDirtyPage(from: Int(self.bitmapWriter.cursor))
+        else {
+            self.bitmapWriter.reachedEnd()
+            return nil
+        }
+        _ = self.bitmap?.beginWrite(page: page)
+        self.bitmapWriter.pageSubmitted(UInt32(page))
+        return UInt32(page)
+    }
+
+    // MARK: Resync
+
+    /// Blocks that differed when the running resync began; 0 without one.
+    var resyncTotal: UInt64 {
+        switch self.state.connection {
+        case .syncSource, .pausedSyncS: self.resyncStarted.total
+        case .syncTarget, .pausedSyncT: self.walk.progress.total
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
+            .startingSyncT, .wfBitMapS, .wfBitMapT, .wfSyncUUID, .verifyS, .verifyT, .ahead,
+            .behind:
+            0
+        }
+    }
+
+    mutating func endWalk() {
+        self.isWalking = false
+        self.walk.abort()
+    }
+
+    /// What to ask the source for next.
+    mutating func nextResyncStep(at now: Instant) -> ResyncWalk.Step {
+        Self.nextStep(
+            of: &self.walk,
+            in: self.bitmap,
+            self.writesInFlight,
+            self.peerWritesInFlight,
+            at: now
+        )
+    }
+
+    private static func nextStep(
+        of walk: inout ResyncWalk,
+        in bitmap: borrowing OutOfSyncBitmap?,
+        _ own: borrowing IntervalTable,
+        _ peer: borrowing IntervalTable,
+        at now: Instant
+    ) -> ResyncWalk.Step {
+        switch bitmap {
+        case .some(let bitmap):
+            walk.next(in: bitmap, at: now) { own.overlaps($0) || peer.overlaps($0) }
+        case .none: .wait
+        }
+    }
+
+    /// The disk is closed: nothing in memory speaks of it any more.
+    mutating func dropDisk() {
+        self.hasDisk = false
+        self.activityLog = nil
+        self.bitmap = nil
+        self.endWalk()
+        self.attachedDisks = nil
+        self.sizes.diskSectors = 0
+        self.flushes = FlushClock()
+        self.metadataFailed = false
+    }
+}
