@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Primitives
-package import Wire
+import Primitives
+import Wire
 
 /// What the driver reads out of the core: metadata to write, and what `status` shows.
 extension Resource {
