@@ -55,8 +55,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
+        .target(name: "CChecksum", path: "Sources/CSystem/CChecksum"),
         library("Primitives"),
         library("Wire", ["Primitives"]),
+        library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
 
         .target(
@@ -66,6 +68,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PrimitivesTests", []),
+        tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
     ]
 )
