@@ -62,8 +62,10 @@ let package = Package(
             providers: [.apt(["libzstd-dev"])]
         ),
 
+        .target(name: "CChecksum", path: "Sources/CSystem/CChecksum"),
         library("Primitives"),
         library("Wire", ["Primitives"]),
+        library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
 
         .target(
@@ -75,6 +77,7 @@ let package = Package(
         ),
         tests("PrimitivesTests", []),
         tests("WireTests", ["Wire"]),
+        tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
     ]
 )

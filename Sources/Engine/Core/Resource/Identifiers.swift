@@ -1,15 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A payload buffer that the driver owns; cores only pass the handle on.
-package struct BufferHandle: Hashable, Sendable, BitwiseCopyable {
-    package var rawValue: UInt32
-
-    package init(_ rawValue: UInt32) { self.rawValue = rawValue }
-
-    /// No buffer: requests without payload.
-    package static var none: Self { Self(.max) }
-}
-
 /// What a disk operation is for: it comes back with the completion, unchanged.
 package struct IOToken: Hashable, Sendable, BitwiseCopyable {
     /// The part of the core that asked.
@@ -46,10 +36,4 @@ package enum IOResult: Hashable, Sendable, BitwiseCopyable {
     case failure(errno: Int32)
 
     package var isSuccess: Bool { self == .success }
-}
-
-/// Which of a connection's two sockets a packet travels on.
-package enum PeerSocket: UInt8, Hashable, Sendable, BitwiseCopyable {
-    case data
-    case meta
 }

@@ -17,7 +17,7 @@ enum PeerAnswer: BitwiseCopyable {
 /// Values become packets here, and nowhere else.
 extension Resource {
     private mutating func send(
-        _ socket: PeerSocket,
+        _ socket: PacketSocket,
         _ packet: Packet,
         volume: UInt16 = 0,
         buffer: BufferHandle = .none,

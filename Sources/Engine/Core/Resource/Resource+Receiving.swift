@@ -6,7 +6,7 @@ import Wire
 /// Packets of the peer become what they mean.
 extension Resource {
     mutating func receive(
-        _ socket: PeerSocket,
+        _ socket: PacketSocket,
         _ volume: UInt16,
         _ packet: Packet,
         _ buffer: BufferHandle,

@@ -40,7 +40,7 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     /// Closes both sockets, or gives up looking for the peer. The driver reports nothing afterwards.
     case closeTransport
     /// `volume` is the number in the header. `payloadBytes` of the buffer follow the fixed part.
-    case send(PeerSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
+    case send(PacketSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
     /// Sends what ``Resource/nextBitmapPacket(_:into:)`` yields, with nothing in between.
     case sendBitmap(volume: UInt16)
     /// Frames packets of both directions as agreed from now on.
@@ -75,14 +75,14 @@ package enum ResourceEvent: Sendable, BitwiseCopyable {
     case transportEstablished(resolvesConflicts: Bool, challenge: ShortBytes)
     case transportLost(ConnectionLoss)
     /// `buffer` holds the packet's payload, if it has one; the core owns a reference from now on.
-    case packet(PeerSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
+    case packet(PacketSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
     /// P_AUTH_CHALLENGE or P_AUTH_RESPONSE with the first 64 of `length` bytes.
     case authentication(Packet, ShortBytes, length: UInt32)
     case responsesComputed(own: ShortBytes, expected: ShortBytes)
     /// A socket does not take what is queued, or has taken some and stopped again.
-    case sendBlocked(PeerSocket)
+    case sendBlocked(PacketSocket)
     /// A socket has taken all that was queued.
-    case sendDrained(PeerSocket)
+    case sendDrained(PacketSocket)
     /// The kernel has taken this many packets of the data socket, counted over the connection.
     case dataPacketsSent(UInt64)
     case timer
