@@ -67,6 +67,13 @@ package struct Handshake: ~Copyable {
         package var peerDiscardsData: Bool
         /// Whether either side wants to know only what would happen.
         package var dryRun: Bool
+
+        /// Creates an agreement.
+        package init(wire: WireAgreement, peerDiscardsData: Bool, dryRun: Bool) {
+            self.wire = wire
+            self.peerDiscardsData = peerDiscardsData
+            self.dryRun = dryRun
+        }
     }
 
     /// Whether a new attempt follows.

@@ -57,6 +57,19 @@ package enum SizeAgreement: Hashable, Sendable, BitwiseCopyable {
         package var userSizeIsTooLarge: Bool
         /// Whether the peer has to be answered by our P_SIZES with the same flags.
         package var mustAnswer: Bool
+
+        /// Creates a result.
+        package init(
+            sectors: UInt64,
+            userSectors: UInt64,
+            userSizeIsTooLarge: Bool,
+            mustAnswer: Bool
+        ) {
+            self.sectors = sectors
+            self.userSectors = userSectors
+            self.userSizeIsTooLarge = userSizeIsTooLarge
+            self.mustAnswer = mustAnswer
+        }
     }
 
     package enum Refusal: Hashable, Sendable, BitwiseCopyable {
