@@ -74,6 +74,12 @@ package struct ProtocolParameters: Hashable, Sendable, BitwiseCopyable {
 package struct DelayProbe: Hashable, Sendable, BitwiseCopyable {
     package var sequenceNumber: UInt32
     package var microseconds: UInt32
+
+    /// Creates a probe.
+    package init(sequenceNumber: UInt32, microseconds: UInt32) {
+        self.sequenceNumber = sequenceNumber
+        self.microseconds = microseconds
+    }
 }
 
 /// P_SYNC_PARAM and P_SYNC_PARAM89 (§4.5).

@@ -26,8 +26,9 @@ struct StreamDecoder {
     private var needed = 8
     private var isFirst = true
 
-    /// Decodes a stream of a connection that becomes `socket`; `agreed` holds after the features.
-    /// `isFresh`: the stream may begin with P_INITIAL_*.
+    /// Decodes a stream of a connection that becomes `socket`.
+    ///
+    /// `agreed` holds after the features; `isFresh`: the stream may begin with P_INITIAL_*.
     init(_ socket: PacketSocket, agreed: WireAgreement, isFresh: Bool) {
         self.socket = socket
         self.agreed = agreed
@@ -90,8 +91,9 @@ extension Recording {
     /// What the two nodes of every recording agree on.
     static let agreement = WireAgreement(version: 101, features: .announced)
 
-    /// The connections that carried anything, with their sockets. A connection that was open before
-    /// the recording began shows only a ping, so it is a meta socket.
+    /// The connections that carried anything, with their sockets.
+    ///
+    /// A connection that was open before the recording began shows only a ping, so it is a meta socket.
     var used: [(index: Int, socket: PacketSocket)] {
         self.connections.indices.compactMap { index in
             let connection = self.connections[index]
@@ -117,21 +119,28 @@ extension Recording {
 }
 
 /// Header, fixed part and trailing bytes in one array.
-func encoded(
+func encodedPacket(
     _ packet: Packet,
     volume: UInt16 = 0,
     trailing: some Collection<UInt8> = [],
     under agreement: WireAgreement
 ) -> [UInt8] {
-    let head = [UInt8](unsafeUninitializedCapacity: ReplicationLimits.headByteCount) {
-        memory,
-        count in
+    encodedHead(packet, volume: volume, trailing: trailing.count, under: agreement) + trailing
+}
+
+/// Header and fixed part of a packet that `trailing` bytes follow.
+func encodedHead(
+    _ packet: Packet,
+    volume: UInt16 = 0,
+    trailing: Int = 0,
+    under agreement: WireAgreement
+) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: ReplicationLimits.headByteCount) { memory, count in
         count = packet.encode(
             into: UnsafeMutableRawBufferPointer(memory),
             volume: volume,
-            trailing: trailing.count,
+            trailing: trailing,
             under: agreement
         )
     }
-    return head + trailing
 }
