@@ -56,15 +56,22 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
+            name: "CUring",
+            path: "Sources/CSystem/CUring",
+            pkgConfig: "liburing",
+            providers: [.apt(["liburing-dev"])]
+        ),
+        .systemLibrary(
             name: "CZstd",
             path: "Sources/CSystem/CZstd",
             pkgConfig: "libzstd",
             providers: [.apt(["libzstd-dev"])]
         ),
-
+        .target(name: "CLinux", path: "Sources/CSystem/CLinux"),
         library("Primitives"),
         library("Wire", ["Primitives"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
+        library("Reactor", ["CUring", "CLinux", "Primitives"]),
 
         .target(
             name: "TestSupport",
@@ -76,5 +83,6 @@ let package = Package(
         tests("PrimitivesTests", []),
         tests("WireTests", ["Wire"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("ReactorTests", ["Reactor"]),
     ]
 )
