@@ -155,12 +155,16 @@ package final class BufferPool {
         return nil
     }
 
-    /// Adds a reference. Traps if the buffer is free.
+    /// Adds a reference.
+    ///
+    /// Traps if the buffer is free.
     package func retain(_ buffer: BufferHandle) {
         self.references(buffer).pointee += 1
     }
 
-    /// Takes a reference away; the last one frees the buffer. Traps if the buffer is free.
+    /// Takes a reference away; the last one frees the buffer.
+    ///
+    /// Traps if the buffer is free.
     package func release(_ buffer: BufferHandle) {
         let references = self.references(buffer)
         references.pointee -= 1
@@ -176,7 +180,9 @@ package final class BufferPool {
         return Int(self.classes[buffer.sizeClass].references[buffer.index])
     }
 
-    /// The first byte of the payload. Traps if the buffer is free.
+    /// The first byte of the payload.
+    ///
+    /// Traps if the buffer is free.
     package func payload(_ buffer: BufferHandle) -> UnsafeMutableRawPointer {
         _ = self.references(buffer)
         let sizeClass = self.classes + buffer.sizeClass

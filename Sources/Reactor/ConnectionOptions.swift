@@ -4,7 +4,9 @@ import CLinux
 import Glibc
 package import Primitives
 
-/// How a stream connection is set up. Options of TCP do nothing on a unix socket.
+/// How a stream connection is set up.
+///
+/// Options of TCP do nothing on a unix socket.
 package struct ConnectionOptions: Hashable, Sendable {
     /// Probes that tell a dead peer from a silent one.
     package struct KeepAlive: Hashable, Sendable {
@@ -31,8 +33,10 @@ package struct ConnectionOptions: Hashable, Sendable {
     package var receiveBufferByteCount: Int?
     /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged.
     package var userTimeout: TimeSpan?
-    /// TCP_CONGESTION, for instance "bbr". Where the kernel does not have it or does not allow it, its
-    /// default stays; ``Reactor/congestionControl(of:)`` tells which is in use.
+    /// TCP_CONGESTION, for instance "bbr".
+    ///
+    /// Where the kernel does not have it or does not allow it, its default stays;
+    /// ``Reactor/congestionControl(of:)`` tells which is in use.
     package var congestionControl: String?
     /// SO_KEEPALIVE.
     package var keepAlive: KeepAlive?
@@ -44,8 +48,10 @@ package struct ConnectionOptions: Hashable, Sendable {
     /// Creates the default options.
     package init() {}
 
-    /// Sets what can be set. An option that the kernel refuses leaves its default: none of them is
-    /// needed for a correct stream.
+    /// Sets what can be set.
+    ///
+    /// An option that the kernel refuses leaves its default: none of them is needed for a correct
+    /// stream.
     func apply(to descriptor: Int32, isTCP: Bool) {
         if let bytes = self.sendBufferByteCount {
             Self.setBuffer(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, bytes)
@@ -169,7 +175,9 @@ extension Reactor {
     }
 
     /// The bytes in the kernel's send buffer that the peer has not acknowledged; nil for a stale
-    /// handle. One system call: for statistics and congestion decisions, not per request.
+    /// handle.
+    ///
+    /// One system call: for statistics and congestion decisions, not per request.
     package func unacknowledgedByteCount(of id: ConnectionID) -> Int? {
         guard let connection = self.find(id) else { return nil }
         let result = clinux_unacknowledged_byte_count(connection.pointee.descriptor)

@@ -70,8 +70,9 @@ extension Reactor {
         )
     }
 
-    /// Makes all writes stable whose events were reported before (`fdatasync`). A failure is final: it
-    /// says that data is lost, and trying again would wrongly succeed.
+    /// Makes all writes stable whose events were reported before (`fdatasync`).
+    ///
+    /// A failure is final: it says that data is lost, and trying again would wrongly succeed.
     package func flush(_ id: FileID, token: UInt64) -> Bool {
         self.start(id, .flush, nil, 0, 0, token)
     }
@@ -86,8 +87,10 @@ extension Reactor {
         self.start(id, .punchHole, nil, offset, byteCount, token)
     }
 
-    /// Tells that a range is not needed; what it reads afterwards is undefined on a block device and
-    /// zeroes in a file. Fails with EOPNOTSUPP where that is not possible.
+    /// Tells that a range is not needed; what it reads afterwards is undefined on a block device
+    /// and zeroes in a file.
+    ///
+    /// Fails with EOPNOTSUPP where that is not possible.
     package func discard(_ id: FileID, at offset: UInt64, byteCount: Int, token: UInt64) -> Bool {
         self.start(id, .discard, nil, offset, byteCount, token)
     }

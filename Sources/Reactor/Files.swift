@@ -22,8 +22,10 @@ package struct FileOptions: Hashable, Sendable {
     package var isWritable = true
     /// Whether an exclusive lock (`flock`) is taken and held until it is closed.
     package var isLocked = true
-    /// Buffered writes on the loop itself: less CPU and latency, but the kernel's dirty-page throttling
-    /// then stalls everything on the loop. For memory-backed files.
+    /// Buffered writes on the loop itself: less CPU and latency, but the kernel's dirty-page
+    /// throttling then stalls everything on the loop.
+    ///
+    /// For memory-backed files.
     package var writesInline = false
 
     /// Creates the default options.

@@ -49,7 +49,9 @@ struct HandleTable<Element: BitwiseCopyable> {
         return slot
     }
 
-    /// Gives `slot` back. Traps if it is free.
+    /// Gives `slot` back.
+    ///
+    /// Traps if it is free.
     func release(_ slot: UInt32) {
         invariant(self.isInUse(slot), "release of a slot that is in use")
         self.generations[Int(slot)] &+= 1
@@ -63,7 +65,9 @@ struct HandleTable<Element: BitwiseCopyable> {
 
     func generation(_ slot: UInt32) -> UInt32 { self.generations[Int(slot)] }
 
-    /// The element in `slot`. Traps if the slot is free.
+    /// The element in `slot`.
+    ///
+    /// Traps if the slot is free.
     subscript(slot: UInt32) -> UnsafeMutablePointer<Element> {
         invariant(self.isInUse(slot), "access to a slot that is in use")
         return self.elements + Int(slot)

@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The bounds of one reactor. All memory but a connection's send queue is found at its creation.
+/// The bounds of one reactor.
+///
+/// All memory but a connection's send queue is found at its creation.
 package struct ReactorLimits: Hashable, Sendable {
-    /// Open connections. A full table stops accepting until one closes.
+    /// Open connections.
+    ///
+    /// A full table stops accepting until one closes.
     package var connections = 256
     /// Listening sockets.
     package var listeners = 32
     /// Open files and devices.
     package var files = 256
-    /// File operations under way, those of all files together: what all clients of a resource may have
-    /// in flight, and their peers. A full table refuses an operation.
+    /// File operations under way, those of all files together: what all clients of a resource may
+    /// have in flight, and their peers.
+    ///
+    /// A full table refuses an operation.
     package var fileOperations = 8192
-    /// Timers of drivers. Deadlines of connections have room of their own.
+    /// Timers of drivers.
+    ///
+    /// Deadlines of connections have room of their own.
     package var timers = 1024
     /// Threads for buffered writes: enough to keep a disk's queue busy without owning the machine.
     package var writerThreads = 3
     /// Sizes and counts of the payload buffers; none if empty.
     package var buffers: [BufferClass] = []
-    /// Whether the payload buffers are to be registered with the ring. That pins them.
+    /// Whether the payload buffers are to be registered with the ring.
+    ///
+    /// That pins them.
     package var registersBuffers = true
 
     /// Creates the default limits.

@@ -4,7 +4,9 @@ import CUring
 import Glibc
 import Primitives
 
-/// One listening socket. Control path.
+/// One listening socket.
+///
+/// Control path.
 final class Listener {
     let generation: UInt32
     let descriptor: Int32
@@ -77,7 +79,9 @@ extension Reactor {
         return listener.address
     }
 
-    /// Stops listening and removes the path of a unix socket. Accepted connections stay.
+    /// Stops listening and removes the path of a unix socket.
+    ///
+    /// Accepted connections stay.
     package func close(_ id: ListenerID) {
         guard let listener = self.listeners[id.slot], listener.generation == id.generation else {
             return

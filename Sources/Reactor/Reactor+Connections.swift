@@ -48,7 +48,9 @@ extension Reactor {
         return self.id(slot)
     }
 
-    /// Takes over a connected stream socket, such as one end of a socket pair. Closes it on failure.
+    /// Takes over a connected stream socket, such as one end of a socket pair.
+    ///
+    /// Closes it on failure.
     /// - Throws: ``ReactorError/limitReached(_:limit:)``.
     package func adopt(
         _ descriptor: Int32,
@@ -67,7 +69,9 @@ extension Reactor {
     }
 
     /// Closes in order: sends what is queued, ends our stream, and waits for the end of the peer's,
-    /// throwing away what it still sends. Aborts when `deadline` passes first.
+    /// throwing away what it still sends.
+    ///
+    /// Aborts when `deadline` passes first.
     ///
     /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
     package func close(_ id: ConnectionID, deadline: Instant) {
@@ -89,16 +93,18 @@ extension Reactor {
         }
     }
 
-    /// Drops the connection at once, with a reset if it is TCP. Memory comes back by its events, then
-    /// ``Event/closed(_:context:)`` follows.
+    /// Drops the connection at once, with a reset if it is TCP.
+    ///
+    /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
     package func abort(_ id: ConnectionID) {
         guard let connection = self.find(id) else { return }
         connection.pointee.isReleased = true
         self.abandon(id.slot, resets: true)
     }
 
-    /// Ends our stream once what is queued has been sent; receiving goes on. False if the connection
-    /// is not open.
+    /// Ends our stream once what is queued has been sent; receiving goes on.
+    ///
+    /// False if the connection is not open.
     @discardableResult
     package func shutdownSending(_ id: ConnectionID) -> Bool {
         guard let connection = self.find(id), connection.pointee.phase == .open else {
@@ -109,8 +115,9 @@ extension Reactor {
         return true
     }
 
-    /// A driver's own word for the connection, such as an index of its table. 0 at first; 0 for a
-    /// stale handle.
+    /// A driver's own word for the connection, such as an index of its table.
+    ///
+    /// 0 at first; 0 for a stale handle.
     package func context(of id: ConnectionID) -> UInt64 {
         self.find(id)?.pointee.context ?? 0
     }

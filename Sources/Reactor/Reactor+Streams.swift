@@ -56,7 +56,9 @@ extension Reactor {
     }
 
     /// Queues a copy of `bytes`, meant for headers and short messages: at most half of
-    /// ``ConnectionOptions/sendCopyByteCount``. False as for lent memory.
+    /// ``ConnectionOptions/sendCopyByteCount``.
+    ///
+    /// False as for lent memory.
     package func send(copying bytes: UnsafeRawBufferPointer, on id: ConnectionID) -> Bool {
         guard let connection = self.sendable(id) else { return false }
         guard connection.pointee.send.append(copyOf: bytes) else { return false }
@@ -228,8 +230,10 @@ extension Reactor {
         }
     }
 
-    /// Waits until the socket takes data again. The kernel gets no pointer, so that an abort need not
-    /// wait for anything, and what is queued meanwhile joins the next call.
+    /// Waits until the socket takes data again.
+    ///
+    /// The kernel gets no pointer, so that an abort need not wait for anything, and what is queued
+    /// meanwhile joins the next call.
     private func awaitSendReady(_ slot: UInt32) {
         let connection = self.connections[slot]
         let entry = self.ring.entry()

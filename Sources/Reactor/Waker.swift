@@ -5,7 +5,9 @@ import CUring
 import Glibc
 import Synchronization
 
-/// Wakes a loop from any thread. Control path.
+/// Wakes a loop from any thread.
+///
+/// Control path.
 package final class Waker: Sendable {
     let descriptor: Int32
     private let hasMessages = Atomic<Bool>(false)
@@ -44,7 +46,9 @@ package final class Waker: Sendable {
     }
 }
 
-/// A bounded queue of messages from any thread to one loop. Control path.
+/// A bounded queue of messages from any thread to one loop.
+///
+/// Control path.
 package final class Mailbox<Message: Sendable>: Sendable {
     private let waker: Waker
     private let capacity: Int
@@ -67,7 +71,9 @@ package final class Mailbox<Message: Sendable>: Sendable {
         return isLeft
     }
 
-    /// Takes all messages, in the order of posting. For the loop, upon ``Event/messages``.
+    /// Takes all messages, in the order of posting.
+    ///
+    /// For the loop, upon ``Event/messages``.
     package func drain() -> [Message] {
         self.messages.withLock { messages in
             defer { messages = [] }
