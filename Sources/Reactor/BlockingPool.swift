@@ -4,11 +4,12 @@ import CLinux
 import Glibc
 import Primitives
 
-/// A few threads for the file operations that would block the loop and that io_uring does not do well:
-/// buffered writes, and the discard request of block devices.
+/// A few threads for the file operations that would block the loop and that io_uring does not do
+/// well: buffered writes, and the discard request of block devices.
 ///
-/// Jobs and results are plain values in two rings behind one lock; neither side allocates. The loop is
-/// woken once per run of results. The memory of a job belongs to its thread until its result is taken.
+/// Jobs and results are plain values in two rings behind one lock; neither side allocates. The loop
+/// is woken once per run of results. The memory of a job belongs to its thread until its result is
+/// taken.
 final class BlockingPool {
     /// What a thread is to do.
     struct Job: BitwiseCopyable {
@@ -32,7 +33,8 @@ final class BlockingPool {
         let result: Int
     }
 
-    /// What the loop and the threads share; all of it but the wake-up is touched under `mutex` only.
+    /// What the loop and the threads share; all of it but the wake-up is touched under `mutex`
+    /// only.
     private struct Shared: ~Copyable {
         var mutex = pthread_mutex_t()
         var hasJobs = pthread_cond_t()
@@ -110,7 +112,8 @@ final class BlockingPool {
         pthread_cond_signal(&self.shared.pointee.hasJobs)
     }
 
-    /// Takes the next outcome; nil when there is none, after which the loop will be woken for the next.
+    /// Takes the next outcome; nil when there is none, after which the loop will be woken for the
+    /// next.
     func takeOutcome() -> Outcome? {
         pthread_mutex_lock(&self.shared.pointee.mutex)
         defer { pthread_mutex_unlock(&self.shared.pointee.mutex) }

@@ -39,10 +39,10 @@ package struct BufferHandle: Hashable, Sendable, BitwiseCopyable {
 
 /// Page-aligned payload memory in a few sizes, found at start and counted by plain integers.
 ///
-/// One arena holds all of it. A buffer begins with one reference; the last ``release(_:)`` frees it.
-/// Running out is backpressure: the caller stops reading its socket until a buffer comes back. As much
-/// of the arena as the locked-memory limit allows is registered with the ring, which saves the kernel
-/// pinning pages per operation. Owned by the reactor's thread.
+/// One arena holds all of it. A buffer begins with one reference; the last ``release(_:)`` frees
+/// it. Running out is backpressure: the caller stops reading its socket until a buffer comes back.
+/// As much of the arena as the locked-memory limit allows is registered with the ring, which saves
+/// the kernel pinning pages per operation. Owned by the reactor's thread.
 package final class BufferPool {
     /// The alignment of all payload.
     package static let pageByteCount = 4096

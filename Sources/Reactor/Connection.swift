@@ -8,8 +8,8 @@ import Primitives
 ///     connecting ──established──▶ open ──close──▶ draining ──flushed, end of stream──▶ closing
 ///          └───────────failed, aborted, deadline──────┴──────────────────────────────▶ closing
 ///
-/// `closing` waits for the kernel to give back the last operation, then the descriptor is closed and
-/// `closed` is reported.
+/// `closing` waits for the kernel to give back the last operation, then the descriptor is closed
+/// and `closed` is reported.
 struct Connection: BitwiseCopyable {
     enum Phase: UInt8 {
         case connecting

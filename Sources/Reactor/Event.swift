@@ -2,9 +2,9 @@
 
 /// What has happened, in the order in which the loop found it.
 ///
-/// Each piece of memory that a driver lends to the reactor comes back by exactly one event that carries
-/// its token. A connection's last event is ``closed(_:context:)``: by then everything lent to it has
-/// come back.
+/// Each piece of memory that a driver lends to the reactor comes back by exactly one event that
+/// carries its token. A connection's last event is ``closed(_:context:)``: by then everything lent
+/// to it has come back.
 package enum Event: Hashable, Sendable, BitwiseCopyable {
     /// A client has connected; receiving has not begun.
     case accepted(ConnectionID, by: ListenerID)

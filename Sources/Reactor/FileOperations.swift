@@ -36,9 +36,10 @@ struct FileOperation: BitwiseCopyable {
 extension Reactor {
     /// Reads `byteCount` bytes at `offset`; fewer only before the end of the file.
     ///
-    /// This and the following operations borrow their memory until ``Event/fileCompleted(_:token:byteCount:)``
-    /// or ``Event/fileFailed(_:token:_:)`` carries the token, and are not ordered among each other. False if
-    /// the table of operations is full, which is backpressure, or the handle is stale.
+    /// This and the following operations borrow their memory until
+    /// ``Event/fileCompleted(_:token:byteCount:)`` or ``Event/fileFailed(_:token:_:)`` carries the
+    /// token, and are not ordered among each other. False if the table of operations is full, which
+    /// is backpressure, or the handle is stale.
     package func read(
         _ id: FileID,
         at offset: UInt64,
@@ -49,8 +50,8 @@ extension Reactor {
         self.start(id, .read, memory, offset, byteCount, token)
     }
 
-    /// Writes `byteCount` bytes at `offset`; with `isDurable` they are on stable storage before the event
-    /// (FUA).
+    /// Writes `byteCount` bytes at `offset`; with `isDurable` they are on stable storage before the
+    /// event (FUA).
     package func write(
         _ id: FileID,
         at offset: UInt64,
@@ -77,7 +78,8 @@ extension Reactor {
         self.start(id, .flush, nil, 0, 0, token)
     }
 
-    /// Deallocates a range, which then reads as zeroes; fails with EOPNOTSUPP where that is not possible.
+    /// Deallocates a range, which then reads as zeroes; fails with EOPNOTSUPP where that is not
+    /// possible.
     package func punchHole(
         _ id: FileID,
         at offset: UInt64,
@@ -95,8 +97,8 @@ extension Reactor {
         self.start(id, .discard, nil, offset, byteCount, token)
     }
 
-    /// Zeroes a range in the cheapest way that the file system has; unless `keepsAllocation`, it may
-    /// deallocate.
+    /// Zeroes a range in the cheapest way that the file system has; unless `keepsAllocation`, it
+    /// may deallocate.
     package func zero(
         _ id: FileID,
         at offset: UInt64,
@@ -298,8 +300,8 @@ extension Reactor {
         self.resubmit(slot)
     }
 
-    /// Whether a read has all its bytes; a direct one also when it stopped inside a block, which only
-    /// the end of the file does.
+    /// Whether a read has all its bytes; a direct one also when it stopped inside a block, which
+    /// only the end of the file does.
     private func isAtEnd(_ slot: UInt32) -> Bool {
         let operation = self.fileOperations[slot]
         if operation.pointee.done == operation.pointee.byteCount { return true }

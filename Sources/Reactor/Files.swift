@@ -8,7 +8,8 @@ import Primitives
 package enum IOMode: String, Hashable, Sendable {
     /// Direct where the file can do it in 512-byte blocks, otherwise buffered.
     case auto
-    /// Past the page cache, through the ring. Offsets and lengths in 512-byte blocks, memory aligned.
+    /// Past the page cache, through the ring. Offsets and lengths in 512-byte blocks, memory
+    /// aligned.
     case direct
     /// Through the page cache: reads at once where cached, writes on threads.
     case buffered
@@ -56,7 +57,8 @@ struct File: BitwiseCopyable {
 }
 
 extension Reactor {
-    /// Opens an existing regular file or block device, locks it and decides how it is read and written.
+    /// Opens an existing regular file or block device, locks it and decides how it is read and
+    /// written.
     ///
     /// Blocks the loop for as long as `open` and `statx` take: control path.
     /// - Throws: ``ReactorError``: `inUse` if another process holds the lock.
@@ -161,8 +163,8 @@ extension Reactor {
         )
     }
 
-    /// Switches to direct I/O if the mode and the file agree; returns the alignment of memory then, and
-    /// nil for buffered I/O.
+    /// Switches to direct I/O if the mode and the file agree; returns the alignment of memory then,
+    /// and nil for buffered I/O.
     private static func enableDirect(
         _ descriptor: Int32,
         _ path: String,

@@ -4,9 +4,9 @@ import Primitives
 
 /// A table of at most `capacity` plain values, addressed by slot and generation.
 ///
-/// A value of pointers: copies share the table. Elements do not move, so a pointer to one is good until
-/// its slot is released. Generations are odd while a slot is in use. Owned by one thread; freed by
-/// ``deallocate()``.
+/// A value of pointers: copies share the table. Elements do not move, so a pointer to one is good
+/// until its slot is released. Generations are odd while a slot is in use. Owned by one thread;
+/// freed by ``deallocate()``.
 struct HandleTable<Element: BitwiseCopyable> {
     let capacity: Int
     private let elements: UnsafeMutablePointer<Element>

@@ -4,11 +4,11 @@ import Primitives
 
 /// A connection of one reactor.
 ///
-/// Handles stay safe when their object is gone: the generation no longer matches, and every call with
-/// a stale handle does nothing and says so.
+/// Handles stay safe when their object is gone: the generation no longer matches, and every call
+/// with a stale handle does nothing and says so.
 package struct ConnectionID: Hashable, Sendable, BitwiseCopyable {
-    /// A number below ``ReactorLimits/connections``, unique among the open connections: the index of a
-    /// driver's own table.
+    /// A number below ``ReactorLimits/connections``, unique among the open connections: the index
+    /// of a driver's own table.
     package let slot: UInt32
     let generation: UInt32
 }

@@ -14,6 +14,8 @@ final class Listener {
     let options: ConnectionOptions
     let timer: UInt32
     var isAcceptInKernel = false
+    /// A client that was accepted when no slot was free any more, and waits for one.
+    var parked: Int32?
     var isClosing = false
 
     init(
@@ -34,8 +36,9 @@ final class Listener {
 extension Reactor {
     /// Listens at `address` and accepts as long as connections are free.
     ///
-    /// Port 0 takes a free port, which ``address(of:)`` tells. A unix socket gets mode 0600; a stale one at
-    /// its path, which nobody listens on any more, is replaced. Accepted connections get `options`.
+    /// Port 0 takes a free port, which ``address(of:)`` tells. A unix socket gets mode 0600; a
+    /// stale one at its path, which nobody listens on any more, is replaced. Accepted connections
+    /// get `options`.
     /// - Throws: ``ReactorError``.
     package func listen(
         on address: SocketAddress,
@@ -109,7 +112,8 @@ extension Reactor {
         if address.family == AF_INET6 {
             _ = ConnectionOptions.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
         }
-        // Before listen: accepted sockets inherit the buffers, and the window scale follows from them.
+        // Before listen: accepted sockets inherit the buffers, and the window scale follows from
+        // them.
         options.apply(to: descriptor, isTCP: !address.isUnix)
         if address.withPointer({ bind(descriptor, $0, $1) }) == 0 { return }
         var code = Errno.last
@@ -140,6 +144,10 @@ extension Reactor {
             self.loop.pointee.hasFullTable = true
             return
         }
+        if let descriptor = listener.parked {
+            listener.parked = nil
+            return self.accepted(descriptor, by: listener, slot)
+        }
         let entry = self.ring.entry()
         let flags = Int32(SOCK_CLOEXEC.rawValue)
         io_uring_prep_accept(entry, listener.descriptor, nil, nil, flags)
@@ -152,38 +160,33 @@ extension Reactor {
             invariantBroken("a listener outlives its accept")
         }
         listener.isAcceptInKernel = false
-        if result >= 0 {
-            self.accepted(result, by: listener, slot)
-        } else if !listener.isClosing {
-            self.acceptFailed(Errno(-result), listener, slot)
-        }
         if listener.isClosing {
+            if result >= 0 { Glibc.close(result) }
             self.removeListener(slot)
         } else if result >= 0 {
-            self.accept(slot)
+            self.accepted(result, by: listener, slot)
+        } else {
+            self.acceptFailed(Errno(-result), listener, slot)
         }
     }
 
     private func accepted(_ descriptor: Int32, by listener: Listener, _ slot: UInt32) {
         let isTCP = !listener.address.isUnix
-        listener.options.apply(to: descriptor, isTCP: isTCP)
-        guard !listener.isClosing,
-            let connection = self.makeConnection(
-                descriptor,
-                isTCP: isTCP,
-                phase: .open,
-                listener.options
-            )
+        let options = listener.options
+        guard let connection = self.makeConnection(descriptor, isTCP: isTCP, phase: .open, options)
         else {
-            Glibc.close(descriptor)  // Another listener took the last slot in the same batch.
+            listener.parked = descriptor
+            self.loop.pointee.hasFullTable = true
             return
         }
+        options.apply(to: descriptor, isTCP: isTCP)
         let id = ListenerID(slot: slot, generation: listener.generation)
         self.report(.accepted(self.id(connection), by: id))
+        self.accept(slot)
     }
 
-    /// Goes on at once where the error concerns one client that has gone, and rests where trying again
-    /// at once would spin.
+    /// Goes on at once where the error concerns one client that has gone, and rests where trying
+    /// again at once would spin.
     private func acceptFailed(_ code: Errno, _ listener: Listener, _ slot: UInt32) {
         switch code.number {
         case ECONNABORTED, EPROTO, EINTR, EAGAIN: self.accept(slot)
@@ -209,6 +212,7 @@ extension Reactor {
 
     private func removeListener(_ slot: UInt32) {
         guard let listener = self.listeners.removeValue(forKey: slot) else { return }
+        if let descriptor = listener.parked { Glibc.close(descriptor) }
         self.timers.disarm(listener.timer)
         self.timers.timers.release(listener.timer)
         Glibc.close(listener.descriptor)

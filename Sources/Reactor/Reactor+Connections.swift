@@ -5,8 +5,8 @@ import Glibc
 package import Primitives
 
 extension Reactor {
-    /// Begins to connect; ``Event/connected(_:)`` or ``Event/failed(_:_:)`` follows, the latter with
-    /// ETIMEDOUT if `deadline` passes first.
+    /// Begins to connect; ``Event/connected(_:)`` or ``Event/failed(_:_:)`` follows, the latter
+    /// with ETIMEDOUT if `deadline` passes first.
     /// - Throws: ``ReactorError`` if not even the attempt can be made.
     package func connect(
         to address: SocketAddress,

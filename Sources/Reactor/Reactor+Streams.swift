@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import CUring
 import Glibc
 import Primitives
@@ -7,10 +8,11 @@ import Primitives
 extension Reactor {
     /// Receives into lent memory until at least `minimum` bytes are there; one receive at a time.
     ///
-    /// `minimum` 1 takes what comes; `minimum` equal to the memory's size fills it. The memory comes
-    /// back by ``Event/received(_:token:byteCount:)``, ``Event/endOfStream(_:token:byteCount:)`` or
-    /// ``Event/receiveAbandoned(_:token:)``. A driver that does not call this is what pausing is. False
-    /// if the connection is not open: then the memory stays the caller's.
+    /// `minimum` 1 takes what comes; `minimum` equal to the memory's size fills it. The memory
+    /// comes back by ``Event/received(_:token:byteCount:)``,
+    /// ``Event/endOfStream(_:token:byteCount:)`` or ``Event/receiveAbandoned(_:token:)``. A driver
+    /// that does not call this is what pausing is. False if the connection is not open: then the
+    /// memory stays the caller's.
     @discardableResult
     package func receive(
         on id: ConnectionID,
@@ -40,10 +42,10 @@ extension Reactor {
 
     /// Queues lent memory, which leaves with the rest of the batch.
     ///
-    /// With a token, ``Event/sent(_:token:)`` or ``Event/sendAbandoned(_:token:)`` gives the memory back;
-    /// without one it must outlive the connection or a later segment's token. False if the queue is full,
-    /// and then ``Event/sendReady(_:)`` follows, or if the connection is neither open nor connecting: then
-    /// the memory stays the caller's.
+    /// With a token, ``Event/sent(_:token:)`` or ``Event/sendAbandoned(_:token:)`` gives the memory
+    /// back; without one it must outlive the connection or a later segment's token. False if the
+    /// queue is full, and then ``Event/sendReady(_:)`` follows, or if the connection is neither
+    /// open nor connecting: then the memory stays the caller's.
     package func send(
         _ bytes: UnsafeRawBufferPointer,
         on id: ConnectionID,
@@ -66,7 +68,8 @@ extension Reactor {
         return true
     }
 
-    /// Bytes queued and not yet taken by the kernel, and bytes taken so far; zeroes for a stale handle.
+    /// Bytes queued and not yet taken by the kernel, and bytes taken so far; zeroes for a stale
+    /// handle.
     package func sendCounters(of id: ConnectionID) -> (queued: Int, sent: UInt64) {
         guard let connection = self.find(id), connection.pointee.phase != .closed else {
             return (0, 0)
@@ -145,6 +148,10 @@ extension Reactor {
         connection.pointee.receive.filled += Int(result)
         let receive = connection.pointee.receive
         if result > 0, receive.filled < receive.minimum { return self.submitReceive(slot) }
+        if result == 0, self.isReset(slot) {
+            self.giveBackReceive(slot)
+            return self.fail(slot, .connectionReset)
+        }
         connection.pointee.receive.isLent = false
         let id = self.id(slot)
         self.report(
@@ -152,6 +159,14 @@ extension Reactor {
                 ? .endOfStream(id, token: receive.token, byteCount: receive.filled)
                 : .received(id, token: receive.token, byteCount: receive.filled)
         )
+    }
+
+    /// Whether what looks like the end of the stream is a reset: a receive that fills its memory
+    /// gets the bytes before it, and the kernel then has forgotten the error.
+    private func isReset(_ slot: UInt32) -> Bool {
+        let connection = self.connections[slot]
+        return connection.pointee.isTCP && !connection.pointee.isSendingShut
+            && clinux_is_tcp_closed(connection.pointee.descriptor) == 1
     }
 
     private func giveBackReceive(_ slot: UInt32) {

@@ -135,8 +135,9 @@ package final class Reactor {
     /// Waits until there is an event, at most until `limit`.
     package func turn(until limit: Instant = .distantFuture) {
         self.flushDirty()
-        // What the flush has completed goes to the driver before the kernel is entered again; but only
-        // once, so that a driver that answers each completion with a send cannot starve the rest.
+        // What the flush has completed goes to the driver before the kernel is entered again; but
+        // only once, so that a driver that answers each completion with a send cannot starve the
+        // rest.
         if !self.loop.pointee.events.isEmpty, !self.loop.pointee.hasSkippedWait {
             self.loop.pointee.hasSkippedWait = true
             return
@@ -187,8 +188,8 @@ package final class Reactor {
         }
     }
 
-    /// The event as it is now: a driver that has let go of something hears no more of it, except that
-    /// its memory comes back.
+    /// The event as it is now: a driver that has let go of something hears no more of it, except
+    /// that its memory comes back.
     private func current(_ event: Event) -> Event? {
         switch event {
         case .received(let id, let token, _), .endOfStream(let id, let token, _):

@@ -5,9 +5,9 @@ import Primitives
 
 /// What a connection has to send: a ring of segments that lie ready as `iovec`s.
 ///
-/// A segment is either lent memory, which has a token, or bytes copied into the queue's own byte ring;
-/// neighbouring copies become one segment. Bounded by both rings. The kernel never keeps a pointer into
-/// the queue: each send is one call that returns what it took.
+/// A segment is either lent memory, which has a token, or bytes copied into the queue's own byte
+/// ring; neighbouring copies become one segment. Bounded by both rings. The kernel never keeps a
+/// pointer into the queue: each send is one call that returns what it took.
 struct SendQueue: BitwiseCopyable {
     private struct Segment: BitwiseCopyable {
         var token: UInt64

@@ -24,6 +24,12 @@ package struct SocketAddress: Sendable, CustomStringConvertible {
             throw .badAddress(host, reason: String(cString: gai_strerror(result)))
         }
         defer { freeaddrinfo(entry) }
+        // The system also takes forms such as "1.2.3" and "0x7f.1", which are more likely typing
+        // errors.
+        var checked = in_addr()
+        guard entry.pointee.ai_family != AF_INET || inet_pton(AF_INET, host, &checked) == 1 else {
+            throw .badAddress(host, reason: "an IPv4 address is four decimal numbers")
+        }
         var address = Self()
         address.length = entry.pointee.ai_addrlen
         withUnsafeMutableBytes(of: &address.storage) { storage in

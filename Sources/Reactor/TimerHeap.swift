@@ -14,8 +14,8 @@ enum TimerOwner: BitwiseCopyable {
 
 /// All deadlines of a reactor in a binary heap, ordered by time, then by the order of arming.
 ///
-/// Arming, re-arming and disarming cost O(log n) and never allocate. Owned by one thread; a value of
-/// pointers, freed by ``deallocate()``.
+/// Arming, re-arming and disarming cost O(log n) and never allocate. Owned by one thread; a value
+/// of pointers, freed by ``deallocate()``.
 struct TimerHeap {
     struct Timer: BitwiseCopyable {
         let owner: TimerOwner

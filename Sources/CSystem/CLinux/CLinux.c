@@ -8,6 +8,8 @@
 #include <linux/fs.h>
 #include <linux/sockios.h>
 #include <linux/stat.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +52,13 @@ int clinux_device_discard(int descriptor, uint64_t offset, uint64_t length) {
 int clinux_unacknowledged_byte_count(int descriptor) {
     int count = 0;
     return ioctl(descriptor, SIOCOUTQ, &count) < 0 ? -errno : count;
+}
+
+int clinux_is_tcp_closed(int descriptor) {
+    struct tcp_info information = {0};
+    socklen_t length = sizeof information;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &information, &length) < 0) return -errno;
+    return information.tcpi_state == TCP_CLOSE;
 }
 
 int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, uint32_t *group) {

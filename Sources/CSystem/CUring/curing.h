@@ -5,8 +5,8 @@
 #ifndef BSR_CURING_H
 #define BSR_CURING_H
 
-// First, so that glibc's types have the shape that Swift's Glibc module gives them: liburing.h would
-// ask for another standard.
+// First, so that glibc's types have the shape that Swift's Glibc module gives them: liburing.h
+// would ask for another standard.
 #include <sys/types.h>
 
 #include <liburing.h>

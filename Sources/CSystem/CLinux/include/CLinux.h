@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the Glibc module hides from Swift: requests that are macros, GNU extensions, and structures of
-// newer kernels. Unless said otherwise a function returns 0 or more on success and a negative errno on
-// failure.
+// What the Glibc module hides from Swift: requests that are macros, GNU extensions, and structures
+// of newer kernels. A function returns 0 or more on success and a negative errno on failure.
 
 #ifndef BSR_CLINUX_H
 #define BSR_CLINUX_H
@@ -37,6 +36,9 @@ int clinux_device_discard(int descriptor, uint64_t offset, uint64_t length);
 
 // The bytes in a socket's send buffer that the peer has not acknowledged (SIOCOUTQ).
 int clinux_unacknowledged_byte_count(int descriptor);
+
+// Whether a TCP socket is closed by a reset or by both ends: 1 or 0 (TCP_INFO).
+int clinux_is_tcp_closed(int descriptor);
 
 // The process, user and group at the other end of a unix socket (SO_PEERCRED).
 int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, uint32_t *group);
