@@ -56,6 +56,12 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
+            name: "CUring",
+            path: "Sources/CSystem/CUring",
+            pkgConfig: "liburing",
+            providers: [.apt(["liburing-dev"])]
+        ),
+        .systemLibrary(
             name: "CZstd",
             path: "Sources/CSystem/CZstd",
             pkgConfig: "libzstd",
@@ -63,10 +69,12 @@ let package = Package(
         ),
 
         .target(name: "CChecksum", path: "Sources/CSystem/CChecksum"),
+        .target(name: "CLinux", path: "Sources/CSystem/CLinux"),
         library("Primitives"),
         library("Wire", ["Primitives"]),
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
+        library("Reactor", ["CUring", "CLinux", "Primitives"]),
 
         .target(
             name: "TestSupport",
@@ -79,5 +87,6 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("ReactorTests", ["Reactor"]),
     ]
 )
