@@ -23,15 +23,11 @@ package struct BufferClass: Hashable, Sendable {
     }
 }
 
-/// One buffer of a pool: a number that may travel through events and actions.
-package struct BufferHandle: Hashable, Sendable, BitwiseCopyable {
+extension BufferHandle {
     /// The class in the upper 8 bits, the index in the class in the lower 24.
-    package let number: UInt32
-
-    /// Restores a handle from its number.
-    package init(number: UInt32) { self.number = number }
-
-    init(sizeClass: Int, index: Int) { self.number = UInt32(sizeClass) << 24 | UInt32(index) }
+    init(sizeClass: Int, index: Int) {
+        self.init(number: UInt32(sizeClass) << 24 | UInt32(index))
+    }
 
     var sizeClass: Int { Int(self.number >> 24) }
     var index: Int { Int(self.number & 0xFF_FFFF) }
