@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Primitives
+import Reactor
+import Wire
+
+/// What a connection of the reactor belongs to.
+enum ConnectionOwner: BitwiseCopyable {
+    case none
+    /// An NBD client, by its place in the table of clients.
+    case client(Int)
+    /// A socket of a resource that looks for its peer.
+    case pairing(resource: Int)
+    /// A socket of an established connection.
+    case peer(resource: Int, PacketSocket)
+}
+
+/// What a file of the reactor belongs to.
+struct FileOwner: BitwiseCopyable {
+    var resource: Int
+    var volume: UInt16
+}
+
+/// A part of an NBD request: what one request of the core carries.
+struct Piece: BitwiseCopyable {
+    /// The client's place; its session's slot of the request.
+    var client: Int
+    var slot: UInt32
+    var buffer: BufferHandle
+    var byteCount: UInt32
+    /// The next part of the same request.
+    var next: UInt32
+
+    static var none: UInt32 { .max }
+}
+
+/// Everything that the loop's events touch, out of reach of run-time exclusivity checks.
+struct EngineState: ~Copyable {
+    var resources = PlaceTable<ResourceDriver>(capacity: EngineConfiguration.resourceMaximum)
+    var clients = PlaceTable<NBDClient>(capacity: EngineConfiguration.clientMaximum)
+    var pieces = SlotTable<Piece>(capacity: 65_536)
+    let owners: UnsafeMutablePointer<ConnectionOwner>
+    let fileOwners: UnsafeMutablePointer<FileOwner>
+    /// Control path.
+    var nbdListeners: [ListenerID] = []
+    var peerListeners: [UInt32: Int] = [:]
+    var directory = ExportDirectory([])
+    var nextClientDeadline = Instant.distantFuture
+    /// Whether a client or a peer waits for a buffer.
+    var hasBufferWaiters = false
+    var isStopping = false
+    var stopDeadline = Instant.distantFuture
+
+    init(connections: Int, files: Int) {
+        self.owners = .allocate(capacity: connections)
+        self.owners.initialize(repeating: .none, count: connections)
+        self.fileOwners = .allocate(capacity: files)
+        self.fileOwners.initialize(repeating: FileOwner(resource: 0, volume: 0), count: files)
+    }
+
+    deinit {
+        self.owners.deallocate()
+        self.fileOwners.deallocate()
+    }
+}
