@@ -66,6 +66,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PrimitivesTests", []),
+        tests("WireTests", ["Wire"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
     ]
 )
