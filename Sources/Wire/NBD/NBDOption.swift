@@ -11,8 +11,8 @@ package enum NBDOption: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterabl
     case info = 6
     case go = 7
     case structuredReply = 8
-    case listMetaContext = 10
-    case setMetaContext = 11
+    case listMetaContext = 9
+    case setMetaContext = 10
 }
 
 /// The kind of an answer to an option; errors have the highest bit set.
@@ -47,7 +47,7 @@ package struct NBDOptionHeader: Hashable, Sendable, BitwiseCopyable {
     /// Decodes the header at the start of `bytes`; nil if it is not complete yet.
     package static func decode(_ bytes: RawSpan) throws(NBDFault) -> Self? {
         guard bytes.byteCount >= NBDLimits.optionHeaderByteCount else { return nil }
-        let reader = NBDReader(bytes)
+        let reader = PacketReader(bytes)
         let magic = reader.bigEndian64(at: 0)
         guard magic == NBDMagic.option else { throw .optionMagic(magic) }
         return Self(option: reader.bigEndian32(at: 8), byteCount: reader.bigEndian32(at: 12))
@@ -92,7 +92,7 @@ package struct NBDInfoRequest: ~Escapable {
     package init(_ data: RawSpan) throws(NBDOptionFault) {
         let nameEnd = try decodeNameEnd(data)
         guard data.byteCount - nameEnd >= 2 else { throw .truncated }
-        let reader = NBDReader(data)
+        let reader = PacketReader(data)
         let count = Int(reader.bigEndian16(at: nameEnd))
         let start = nameEnd + 2
         guard data.byteCount - start >= count * 2 else { throw .truncated }
@@ -127,7 +127,7 @@ package struct NBDMetaContextRequest: ~Escapable {
     package init(_ data: RawSpan) throws(NBDOptionFault) {
         let nameEnd = try decodeNameEnd(data)
         guard data.byteCount - nameEnd >= 4 else { throw .truncated }
-        let reader = NBDReader(data)
+        let reader = PacketReader(data)
         let count = reader.bigEndian32(at: nameEnd)
         var position = nameEnd + 4
         var isNamed = false
@@ -154,7 +154,7 @@ package struct NBDMetaContextRequest: ~Escapable {
 /// Checks the length of the name that `data` begins with and returns the offset behind it.
 private func decodeNameEnd(_ data: RawSpan) throws(NBDOptionFault) -> Int {
     guard data.byteCount >= 4 else { throw .truncated }
-    let length = Int(NBDReader(data).bigEndian32(at: 0))
+    let length = Int(PacketReader(data).bigEndian32(at: 0))
     guard length <= NBDLimits.textMaximum else { throw .nameTooLong }
     guard data.byteCount - 4 >= length else { throw .truncated }
     return 4 + length

@@ -10,7 +10,7 @@ package enum NBDOptionReply {
         _ flags: NBDHandshakeFlags,
         into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
-        var writer = NBDWriter(memory)
+        var writer = PacketWriter(memory)
         writer.bigEndian(NBDMagic.greeting)
         writer.bigEndian(NBDMagic.option)
         writer.bigEndian(flags.rawValue)
@@ -24,7 +24,7 @@ package enum NBDOptionReply {
         withZeroes: Bool,
         into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
-        var writer = NBDWriter(memory)
+        var writer = PacketWriter(memory)
         writer.bigEndian(byteCount)
         writer.bigEndian(flags.rawValue)
         if withZeroes { writer.zeroes(124) }
@@ -136,8 +136,8 @@ package enum NBDOptionReply {
         _ type: NBDOptionReplyType,
         _ length: Int,
         _ memory: UnsafeMutableRawBufferPointer
-    ) -> NBDWriter {
-        var writer = NBDWriter(memory)
+    ) -> PacketWriter {
+        var writer = PacketWriter(memory)
         writer.bigEndian(NBDMagic.optionReply)
         writer.bigEndian(option)
         writer.bigEndian(type.rawValue)

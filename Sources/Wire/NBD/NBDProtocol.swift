@@ -62,7 +62,7 @@ package struct NBDClientFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
     /// Decodes the flags at the start of `bytes`; nil if they are not complete yet.
     package static func decode(_ bytes: RawSpan) -> Self? {
         guard bytes.byteCount >= NBDLimits.clientFlagsByteCount else { return nil }
-        return Self(rawValue: NBDReader(bytes).bigEndian32(at: 0))
+        return Self(rawValue: PacketReader(bytes).bigEndian32(at: 0))
     }
 }
 

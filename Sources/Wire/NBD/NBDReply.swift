@@ -12,7 +12,7 @@ package enum NBDReply {
         _ error: NBDError?,
         into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
-        var writer = NBDWriter(memory)
+        var writer = PacketWriter(memory)
         writer.bigEndian(NBDMagic.simpleReply)
         writer.bigEndian(error?.rawValue ?? 0)
         writer.raw(cookie)
@@ -95,8 +95,8 @@ package enum NBDReply {
         _ cookie: UInt64,
         byteCount: UInt32,
         _ memory: UnsafeMutableRawBufferPointer
-    ) -> NBDWriter {
-        var writer = NBDWriter(memory)
+    ) -> PacketWriter {
+        var writer = PacketWriter(memory)
         writer.bigEndian(NBDMagic.structuredReply)
         writer.bigEndian(UInt16(1))  // NBD_REPLY_FLAG_DONE
         writer.bigEndian(type.rawValue)

@@ -29,7 +29,7 @@ package struct NBDRequest: Hashable, Sendable, BitwiseCopyable {
     /// Decodes the header at the start of `bytes`; nil if it is not complete yet.
     package static func decode(_ bytes: RawSpan) throws(NBDFault) -> Self? {
         guard bytes.byteCount >= NBDLimits.requestByteCount else { return nil }
-        let reader = NBDReader(bytes)
+        let reader = PacketReader(bytes)
         let magic = reader.bigEndian32(at: 0)
         guard magic == NBDMagic.request else { throw .requestMagic(magic) }
         return Self(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Wire
+internal import Primitives
 
 /// One volume as NBD clients see it, at the moment a client asks.
 package struct ExportDescription: Hashable, Sendable {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Primitives
-package import Wire
+internal import Wire
 
 /// Limits of one NBD connection.
 package enum ExportLimits {
