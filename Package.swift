@@ -62,6 +62,12 @@ let package = Package(
             providers: [.apt(["liburing-dev"])]
         ),
         .systemLibrary(
+            name: "COpenSSL",
+            path: "Sources/CSystem/COpenSSL",
+            pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"])]
+        ),
+        .systemLibrary(
             name: "CZstd",
             path: "Sources/CSystem/CZstd",
             pkgConfig: "libzstd",
@@ -75,6 +81,11 @@ let package = Package(
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
+        library(
+            "Engine",
+            at: "Engine/Runtime",
+            ["COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor"]
+        ),
 
         .target(
             name: "TestSupport",

@@ -33,7 +33,13 @@ package final class EngineLoop {
         self.log = log
         self.mailbox = Mailbox(waking: self.reactor.waker)
         self.state = .allocate(capacity: 1)
-        self.state.initialize(to: EngineState(connections: limits.connections, files: limits.files))
+        self.state.initialize(
+            to: EngineState(
+                connections: limits.connections,
+                files: limits.files,
+                seed: UInt64.random(in: 0 ... .max)
+            )
+        )
         for address in configuration.nbdAddresses {
             let listener = try self.reactor.listen(on: address, options: Self.clientOptions)
             self.state.pointee.nbdListeners.append(listener)
@@ -152,6 +158,7 @@ package final class EngineLoop {
     private func connectionClosed(_ connection: ConnectionID, _ context: UInt64) {
         let owner = self.owner(of: connection)
         self.state.pointee.owners[Int(connection.slot)] = .none
+        self.releaseRetired(connection.slot)
         if case .client(let index) = owner { self.clientClosed(index) }
     }
 

@@ -46,13 +46,18 @@ struct EngineState: ~Copyable {
     var nbdListeners: [ListenerID] = []
     var peerListeners: [UInt32: Int] = [:]
     var directory = ExportDirectory([])
+    var random: SeededRandom
+    /// Memory of connections that are being closed, by slot.
+    var retiredStreams: [UInt32: PeerStream] = [:]
+    var retiredMemory: [UInt32: UnsafeMutableRawBufferPointer] = [:]
     var nextClientDeadline = Instant.distantFuture
     /// Whether a client or a peer waits for a buffer.
     var hasBufferWaiters = false
     var isStopping = false
     var stopDeadline = Instant.distantFuture
 
-    init(connections: Int, files: Int) {
+    init(connections: Int, files: Int, seed: UInt64) {
+        self.random = SeededRandom(seed: seed)
         self.owners = .allocate(capacity: connections)
         self.owners.initialize(repeating: .none, count: connections)
         self.fileOwners = .allocate(capacity: files)

@@ -20,6 +20,7 @@ extension Resource {
             isConnected: view.isConnected,
             peerIsOutdated: view.peerIsOutdated,
             peerSeen: view.peerSeen,
+            needsFullSync: self.volumes[index].needsFullSync,
             activityLogExtents: self.volumes[index].activityLogSlots
         )
     }

@@ -60,6 +60,9 @@ extension Resource {
             _ = self.volumes[index].generations.startResyncAsSource(self.random.next())
             self.persist(index, then: .enterSyncSource)
         case .demotion: self.demotionBitmapWritten(at: now)
+        case .fullSyncRecorded:
+            self.volumes[index].needsFullSync = false
+            self.persist(index)
         case .detach: self.detachAfterBitmap(index, at: now)
         }
     }
@@ -259,4 +262,6 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case demotion
     /// The disk is closed.
     case detach
+    /// The superblock need not say any more that all bits are to be set.
+    case fullSyncRecorded
 }

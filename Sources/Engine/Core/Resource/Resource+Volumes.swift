@@ -91,6 +91,7 @@ extension Resource {
         )
         bitmap.loadWords(load)
         if found.needsFullSync { _ = bitmap.setAll() }
+        self.volumes[index].needsFullSync = found.needsFullSync
         self.volumes[index].bitmap = consume bitmap
     }
 
@@ -108,13 +109,22 @@ extension Resource {
         guard self.volumes[index].state.connection >= .connected else {
             self.change(index, StateChange(disk: found.disk, peerDisk: peerDisk), at: now)
             self.volumes[index].attachedDisks = nil
-            return self.persist(index)
+            self.persist(index)
+            return self.recordFullSync(index, at: now)
         }
         self.change(index, StateChange(disk: .negotiating), at: now)
         self.sendSizes(index)
         self.sendGenerations(index)
         self.sendState(index)
         self.persist(index)
+        self.recordFullSync(index, at: now)
+    }
+
+    /// Has the bits written that the superblock has promised, so that it need not any more.
+    private mutating func recordFullSync(_ index: UInt16, at now: Instant) {
+        if self.volumes[index].needsFullSync {
+            self.writeBitmap(index, then: .fullSyncRecorded, at: now)
+        }
     }
 
     /// The connection state of volumes for the link as it is.

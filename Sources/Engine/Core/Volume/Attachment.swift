@@ -61,5 +61,7 @@ package struct SuperblockContent: Hashable, Sendable, BitwiseCopyable {
     package var isConnected: Bool
     package var peerIsOutdated: Bool
     package var peerSeen: Bool
+    /// All bits have to be set at the next attach.
+    package var needsFullSync: Bool
     package var activityLogExtents: UInt32
 }

@@ -60,6 +60,8 @@ struct Volume: ~Copyable {
     var attachedDisks: StateContext.AttachedDisks?
     /// This node went down while Primary and has not met its peer since.
     var crashedPrimary = false
+    /// All bits are set and not yet durable: the superblock says so meanwhile.
+    var needsFullSync = false
     /// Operations of data and metadata that have not come back.
     var operationsInFlight = 0
     var flushes = FlushClock()

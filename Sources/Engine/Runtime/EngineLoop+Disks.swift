@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Metadata
+import Primitives
+import Reactor
+import Wire
+
+/// The core's disk and metadata actions become operations of the reactor.
+extension EngineLoop {
+    // MARK: Data
+
+    func applyData(_ action: ResourceAction, of index: Int) {
+        switch action {
+        case .read(let volume, let token, let range, let buffer):
+            buffer == .none
+                ? self.readForPeer(WaitingRead(volume: volume, token: token, range: range), index)
+                : self.read(index, volume, token, range, into: buffer)
+        case .write(let volume, let token, let range, let buffer, let isDurable):
+            guard let files = self.files(index, volume) else {
+                return self.failLater(index, volume, token)
+            }
+            let isStarted = self.reactor.write(
+                files.data,
+                at: range.start * 512,
+                from: self.reactor.buffers.payload(buffer),
+                byteCount: Int(range.byteCount),
+                isDurable: isDurable,
+                token: FileToken(token).raw
+            )
+            if !isStarted { self.failLater(index, volume, token) }
+        case .writeZeroes(let volume, let token, let range, let mayUnmap):
+            guard let files = self.files(index, volume) else {
+                return self.failLater(index, volume, token)
+            }
+            let isStarted = self.reactor.zero(
+                files.data,
+                at: range.start * 512,
+                byteCount: Int(range.byteCount),
+                keepsAllocation: !mayUnmap,
+                token: FileToken(token).raw
+            )
+            if !isStarted { self.failLater(index, volume, token) }
+        case .flushData(let volume, let token):
+            guard let files = self.files(index, volume),
+                self.reactor.flush(files.data, token: FileToken(token).raw)
+            else { return self.failLater(index, volume, token) }
+        case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata,
+            .closeDisk, .complete, .completeRead, .disconnectClients, .releaseBuffer,
+            .openTransport, .closeTransport, .send, .sendBitmap, .adopt, .sendAuthentication,
+            .computeResponses, .reply, .changed:
+            invariantBroken("an action of the data device")
+        }
+    }
+
+    func files(_ index: Int, _ volume: UInt16) -> VolumeFiles? {
+        self.resource(index).pointee.volumes[volume]
+    }
+
+    private func read(
+        _ index: Int,
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ range: SectorRange,
+        into buffer: BufferHandle
+    ) {
+        guard let files = self.files(index, volume),
+            self.reactor.read(
+                files.data,
+                at: range.start * 512,
+                into: self.reactor.buffers.payload(buffer),
+                byteCount: Int(range.byteCount),
+                token: FileToken(token).raw
+            )
+        else { return self.failLater(index, volume, token) }
+    }
+
+    /// A read for the peer brings its own buffer, as soon as there is one.
+    private func readForPeer(_ read: WaitingRead, _ index: Int) {
+        let resource = self.resource(index)
+        guard resource.pointee.readsWaiting.isEmpty,
+            let buffer = self.reactor.buffers.lease(Int(read.range.byteCount))
+        else {
+            resource.pointee.readsWaiting.append(read)
+            self.state.pointee.hasBufferWaiters = true
+            return
+        }
+        self.startReadForPeer(read, index, buffer)
+    }
+
+    private func startReadForPeer(_ read: WaitingRead, _ index: Int, _ buffer: BufferHandle) {
+        self.resource(index).pointee.readBuffers[Int(read.token.slot)] = buffer
+        self.read(index, read.volume, read.token, read.range, into: buffer)
+    }
+
+    /// Starts reads for the peer for which there is memory now.
+    func resumeReadsForPeer(_ index: Int) {
+        let resource = self.resource(index)
+        while !resource.pointee.readsWaiting.isEmpty {
+            let bytes = Int(resource.pointee.readsWaiting[0].range.byteCount)
+            guard let buffer = self.reactor.buffers.lease(bytes) else {
+                self.state.pointee.hasBufferWaiters = true
+                return
+            }
+            guard let read = resource.pointee.readsWaiting.popFirst() else { return }
+            self.startReadForPeer(read, index, buffer)
+        }
+    }
+
+    /// An operation that could not begin fails like one that did.
+    private func failLater(_ index: Int, _ volume: UInt16, _ token: IOToken) {
+        _ = self.perform { loop in
+            guard loop.state.pointee.resources.contains(index) else { return }
+            loop.report(index, volume, token, .failure(errno: 5))
+        }
+    }
+
+    private func report(_ index: Int, _ volume: UInt16, _ token: IOToken, _ result: IOResult) {
+        var buffer = BufferHandle.none
+        if token.purpose == .peerRead {
+            buffer = self.resource(index).pointee.readBuffers[Int(token.slot)]
+            self.resource(index).pointee.readBuffers[Int(token.slot)] = .none
+        }
+        self.deliver(.io(volume: volume, token, result, buffer), to: index)
+    }
+
+    // MARK: Completions
+
+    func fileDone(_ file: FileID, _ token: UInt64, _ count: Int, _ code: Errno?) {
+        let owner = self.state.pointee.fileOwners[Int(file.slot)]
+        guard self.state.pointee.resources.contains(owner.resource) else { return }
+        let token = FileToken(raw: token)
+        if token.isAttaching {
+            return self.attachReadDone(owner, count, code)
+        }
+        if token.buffer != .none { self.reactor.buffers.release(token.buffer) }
+        let result: IOResult = code.map { .failure(errno: $0.number) } ?? .success
+        if let code {
+            self.log.warn(
+                "resource \(self.resource(owner.resource).pointee.name): "
+                    + "\(token.io.purpose) failed on \(self.path(of: file, owner)): \(code)"
+            )
+        }
+        self.report(owner.resource, owner.volume, token.io, result)
+    }
+
+    private func path(of file: FileID, _ owner: FileOwner) -> String {
+        guard let files = self.files(owner.resource, owner.volume) else { return "a closed file" }
+        return file == files.data ? files.dataPath : files.metadataPath
+    }
+
+    func fileClosed(_ file: FileID) {}
+
+    // MARK: Metadata
+
+    func applyMetadata(_ action: ResourceAction, of index: Int) {
+        switch action {
+        case .writeActivityLogBlock(let volume, let token):
+            self.writeActivityLogBlock(index, volume, token)
+        case .writeBitmapPage(let volume, let token, let page):
+            self.writeBitmapPage(index, volume, token, page)
+        case .writeSuperblock(let volume, let token): self.writeSuperblock(index, volume, token)
+        case .flushMetadata(let volume, let token):
+            guard let files = self.files(index, volume),
+                self.reactor.flush(files.metadata, token: FileToken(token).raw)
+            else { return self.failLater(index, volume, token) }
+        case .closeDisk(let volume): self.closeFiles(index, volume)
+        case .read, .write, .writeZeroes, .flushData, .complete, .completeRead, .disconnectClients,
+            .releaseBuffer, .openTransport, .closeTransport, .send, .sendBitmap, .adopt,
+            .sendAuthentication, .computeResponses, .reply, .changed:
+            invariantBroken("an action of the metadata device")
+        }
+    }
+
+    /// Has `fill` write 4096 bytes, which go to `position` of the metadata file.
+    private func writeBlock(
+        _ index: Int,
+        _ volume: UInt16,
+        _ token: IOToken,
+        at position: UInt64,
+        _ fill: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        guard let files = self.files(index, volume),
+            let buffer = self.reactor.buffers.lease(BufferPool.pageByteCount)
+        else { return self.failLater(index, volume, token) }
+        let memory = self.reactor.buffers.payload(buffer)
+        fill(UnsafeMutableRawBufferPointer(start: memory, count: BufferPool.pageByteCount))
+        let isStarted = self.reactor.write(
+            files.metadata,
+            at: position,
+            from: memory,
+            byteCount: BufferPool.pageByteCount,
+            token: FileToken(token, buffer: buffer).raw
+        )
+        if !isStarted {
+            self.reactor.buffers.release(buffer)
+            self.failLater(index, volume, token)
+        }
+    }
+
+    private func writeActivityLogBlock(_ index: Int, _ volume: UInt16, _ token: IOToken) {
+        guard let files = self.files(index, volume) else {
+            return self.failLater(index, volume, token)
+        }
+        self.resource(index).pointee.core.withActivityLog(volume) { log in
+            let position = files.layout.position(ofTransaction: log.transactionNumber)
+            self.writeBlock(index, volume, token, at: position) { memory in
+                var writer = ActivityLogBlockWriter(
+                    memory,
+                    transaction: log.transactionNumber,
+                    slotCount: log.slotCount,
+                    contextStart: log.contextStart
+                )
+                for number in 0..<log.updateCount {
+                    let update = log.update(at: number)
+                    writer.appendUpdate(slot: update.slot, extent: update.extent)
+                }
+                for number in 0..<log.contextCount {
+                    writer.appendContext(log.context(at: number))
+                }
+                writer.finish()
+            }
+        }
+    }
+
+    private func writeBitmapPage(
+        _ index: Int,
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ page: UInt32
+    ) {
+        guard let files = self.files(index, volume) else {
+            return self.failLater(index, volume, token)
+        }
+        let position = files.layout.bitmapPosition + UInt64(page) * UInt64(BitmapGeometry.pageBytes)
+        self.resource(index).pointee.core.withBitmapWords(volume) { words in
+            self.writeBlock(index, volume, token, at: position) { memory in
+                memory.initializeMemory(as: UInt8.self, repeating: 0)
+                files.layout.bitmap.encode(
+                    words,
+                    slot: files.bitmapSlot,
+                    page: UInt64(page),
+                    into: memory
+                )
+            }
+        }
+    }
+
+    private func writeSuperblock(_ index: Int, _ volume: UInt16, _ token: IOToken) {
+        guard var files = self.files(index, volume) else {
+            return self.failLater(index, volume, token)
+        }
+        let content = self.resource(index).pointee.core.superblockContent(volume)
+        files.superblock.apply(content, of: self.resource(index).pointee.nodeIdentifier, files)
+        self.resource(index).pointee.volumes[volume] = files
+        self.writeBlock(index, volume, token, at: files.layout.superblockPosition) { memory in
+            files.superblock.encode(into: memory)
+        }
+    }
+
+    private func closeFiles(_ index: Int, _ volume: UInt16) {
+        guard let files = self.resource(index).pointee.volumes.removeValue(forKey: volume) else {
+            return
+        }
+        self.reactor.close(files.data)
+        if files.metadata != files.data { self.reactor.close(files.metadata) }
+        self.refreshDirectory()
+    }
+}
+
+/// What a file operation is for, packed into the reactor's 64 bits.
+struct FileToken {
+    let io: IOToken
+    /// A buffer that is free when the operation is through.
+    let buffer: BufferHandle
+
+    private static let attaching: UInt64 = .max
+
+    /// The token of the reads of an attach.
+    static var ofAttach: UInt64 { Self.attaching }
+
+    init(_ io: IOToken, buffer: BufferHandle = .none) {
+        self.io = io
+        self.buffer = buffer
+    }
+
+    /// Slots below 2^24 go with a buffer, larger ones without.
+    var raw: UInt64 {
+        let purpose = UInt64(self.io.purpose.rawValue) << 56
+        guard self.buffer != .none else { return purpose | UInt64(self.io.slot) }
+        invariant(self.io.slot < 1 << 23, "slot of a metadata operation")
+        return purpose | 1 << 55 | UInt64(self.io.slot) << 32 | UInt64(self.buffer.number)
+    }
+
+    init(raw: UInt64) {
+        let purpose = IOToken.Purpose(rawValue: UInt8(truncatingIfNeeded: raw >> 56))
+        let hasBuffer = raw >> 55 & 1 == 1
+        self.io = IOToken(
+            purpose ?? .dataFlush,
+            slot: hasBuffer
+                ? UInt32(truncatingIfNeeded: raw >> 32) & 0x7F_FFFF
+                : UInt32(truncatingIfNeeded: raw)
+        )
+        self.buffer =
+            hasBuffer && raw != Self.attaching
+            ? BufferHandle(number: UInt32(truncatingIfNeeded: raw)) : .none
+        self.isAttaching = raw == Self.attaching
+    }
+
+    private(set) var isAttaching = false
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Primitives
+import Reactor
+import Wire
+
+/// The two sockets of an established connection: packets in, packets out.
+extension EngineLoop {
+    func applyPeer(_ action: ResourceAction, of index: Int) {
+        switch action {
+        case .openTransport: self.openTransport(index)
+        case .closeTransport: self.closeTransport(index)
+        case .send, .sendBitmap, .sendAuthentication: self.queue(action, of: index)
+        case .adopt(let agreement): self.resource(index).pointee.agreement = agreement
+        case .computeResponses(let challenge): self.computeResponses(index, challenge)
+        case .read, .write, .writeZeroes, .flushData, .writeActivityLogBlock, .writeBitmapPage,
+            .writeSuperblock, .flushMetadata, .closeDisk, .complete, .completeRead,
+            .disconnectClients, .releaseBuffer, .reply, .changed:
+            invariantBroken("an action of the peer's sockets")
+        }
+    }
+
+    func stream(_ index: Int, _ socket: PacketSocket) -> PeerStream? {
+        let resource = self.resource(index)
+        return socket == .data ? resource.pointee.data : resource.pointee.meta
+    }
+
+    // MARK: Out
+
+    /// Sends a packet, or has it wait behind those that wait for room.
+    private func queue(_ action: ResourceAction, of index: Int) {
+        guard let stream = self.stream(index, action.socket) else { return }
+        if case .send(_, _, _, let buffer, _) = action, buffer != .none {
+            self.reactor.buffers.retain(buffer)
+        }
+        guard stream.unsent.isEmpty, self.trySend(action, index, stream) else {
+            stream.unsent.append(action)
+            return self.noteBlocked(index, stream)
+        }
+    }
+
+    private func noteBlocked(_ index: Int, _ stream: PeerStream) {
+        guard !stream.isSendBlocked else { return }
+        stream.isSendBlocked = true
+        self.deliver(.sendBlocked(stream.socket), to: index)
+    }
+
+    private func trySend(_ action: ResourceAction, _ index: Int, _ stream: PeerStream) -> Bool {
+        switch action {
+        case .send(_, let volume, let packet, let buffer, let bytes):
+            return self.send(index, stream, volume, packet, buffer, bytes)
+        case .sendBitmap(let volume): return self.sendBitmap(index, stream, volume)
+        case .sendAuthentication(let packet, let bytes):
+            return self.sendAuthentication(index, stream, packet, bytes)
+        default: invariantBroken("an action that sends")
+        }
+    }
+
+    private func send(
+        _ index: Int,
+        _ stream: PeerStream,
+        _ volume: UInt16,
+        _ packet: Packet,
+        _ buffer: BufferHandle,
+        _ bytes: UInt32
+    ) -> Bool {
+        guard self.reactor.hasRoom(stream.connection, copies: 2) else { return false }
+        let agreement = self.resource(index).pointee.agreement
+        withUnsafeTemporaryAllocation(
+            byteCount: ReplicationLimits.headByteCount,
+            alignment: 8
+        ) { memory in
+            let count = packet.encode(
+                into: memory,
+                volume: volume,
+                trailing: Int(bytes),
+                under: agreement
+            )
+            _ = self.reactor.send(
+                copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
+                on: stream.connection
+            )
+        }
+        stream.sentPackets += 1
+        guard buffer != .none else { return true }
+        _ = self.reactor.send(
+            UnsafeRawBufferPointer(
+                start: self.reactor.buffers.payload(buffer),
+                count: Int(bytes)
+            ),
+            on: stream.connection,
+            token: PeerToken(buffer: buffer, packet: stream.sentPackets).raw
+        )
+        return true
+    }
+
+    /// All packets of a bitmap at once: nothing may come between them.
+    private func sendBitmap(_ index: Int, _ stream: PeerStream, _ volume: UInt16) -> Bool {
+        let agreement = self.resource(index).pointee.agreement
+        guard let number = self.number(index, volume) else { return true }
+        stream.sentPackets += 1
+        return withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { memory in
+            let trailing = UnsafeMutableRawBufferPointer(rebasing: memory[4096...])
+            while self.reactor.hasRoom(stream.connection, copies: 2) {
+                guard
+                    let next = self.resource(index).pointee.core.nextBitmapPacket(
+                        volume,
+                        into: trailing
+                    )
+                else { return true }
+                let count = next.packet.encode(
+                    into: UnsafeMutableRawBufferPointer(rebasing: memory[..<4096]),
+                    volume: number,
+                    trailing: next.trailing,
+                    under: agreement
+                )
+                _ = self.reactor.send(
+                    copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
+                    on: stream.connection
+                )
+                _ = self.reactor.send(
+                    copying: UnsafeRawBufferPointer(rebasing: trailing[..<next.trailing]),
+                    on: stream.connection
+                )
+            }
+            // The rest goes on from where the core's transfer stands.
+            stream.sentPackets -= 1
+            return false
+        }
+    }
+
+    private func number(_ index: Int, _ volume: UInt16) -> UInt16? {
+        let core = self.resource(index)
+        guard core.pointee.core.volumeIndices.contains(volume) else { return nil }
+        return core.pointee.core.volumeSnapshot(volume).number
+    }
+
+    private func sendAuthentication(
+        _ index: Int,
+        _ stream: PeerStream,
+        _ packet: Packet,
+        _ bytes: ShortBytes
+    ) -> Bool {
+        let agreement = self.resource(index).pointee.agreement
+        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { memory in
+            let count = packet.encode(into: memory, trailing: bytes.count, under: agreement)
+            for offset in 0..<bytes.count { memory[count + offset] = bytes[offset] }
+            _ = self.reactor.send(
+                copying: UnsafeRawBufferPointer(rebasing: memory[..<(count + bytes.count)]),
+                on: stream.connection
+            )
+        }
+        stream.sentPackets += 1
+        return true
+    }
+
+    /// The kernel has taken the payload of a packet.
+    func peerSent(_ index: Int, _ socket: PacketSocket, _ token: UInt64) {
+        self.releaseSent(token)
+        if socket == .data {
+            self.deliver(.dataPacketsSent(PeerToken(raw: token).packet), to: index)
+        }
+    }
+
+    func releaseSent(_ token: UInt64) {
+        self.reactor.buffers.release(PeerToken(raw: token).buffer)
+        self.state.pointee.hasBufferWaiters = true
+    }
+
+    func peerSendReady(_ index: Int, _ socket: PacketSocket) {
+        guard let stream = self.stream(index, socket) else { return }
+        while !stream.unsent.isEmpty {
+            guard self.trySend(stream.unsent[0], index, stream) else {
+                return self.deliver(.sendBlocked(socket), to: index)
+            }
+            _ = stream.unsent.popFirst()
+        }
+        stream.isSendBlocked = false
+        self.deliver(.sendDrained(socket), to: index)
+    }
+
+    // MARK: In
+
+    func receivePeer(_ index: Int, _ stream: PeerStream) {
+        guard !stream.isReceiving, self.isCurrent(index, stream) else { return }
+        if let incoming = stream.incoming {
+            let memory = UnsafeMutableRawBufferPointer(
+                start: self.reactor.buffers.payload(incoming.buffer) + incoming.filled,
+                count: incoming.frame.trailingByteCount - incoming.filled
+            )
+            stream.isReceiving = self.reactor.receive(
+                on: stream.connection,
+                into: memory,
+                atLeast: memory.count
+            )
+            return
+        }
+        stream.compact()
+        stream.isReceiving = self.reactor.receive(
+            on: stream.connection,
+            into: UnsafeMutableRawBufferPointer(rebasing: stream.stage[stream.staged.upperBound...])
+        )
+    }
+
+    private func isCurrent(_ index: Int, _ stream: PeerStream) -> Bool {
+        self.state.pointee.resources.contains(index)
+            && self.stream(index, stream.socket) === stream
+    }
+
+    func peerReceived(_ index: Int, _ socket: PacketSocket, _ count: Int, isEnd: Bool) {
+        guard let stream = self.stream(index, socket) else { return }
+        stream.isReceiving = false
+        if stream.incoming != nil {
+            stream.incoming?.filled += count
+            if !isEnd { self.finishIncoming(index, stream) }
+        } else {
+            stream.staged = stream.staged.lowerBound..<stream.staged.upperBound + count
+        }
+        if isEnd { return self.peerLost(index, socket) }
+        self.decodeStaged(index, stream)
+        self.receiveUnlessFull(index, stream)
+    }
+
+    /// Reads on when there is room for what the peer may ask.
+    private func receiveUnlessFull(_ index: Int, _ stream: PeerStream) {
+        guard self.isCurrent(index, stream) else { return }
+        guard !stream.isStarved else {
+            self.state.pointee.hasBufferWaiters = true
+            return
+        }
+        self.receivePeer(index, stream)
+    }
+
+    /// Memory, or room in the core's tables, has come back.
+    func resumePeer(_ index: Int) {
+        self.resumeReadsForPeer(index)
+        guard let stream = self.resource(index).pointee.data, stream.isStarved else { return }
+        stream.isStarved = false
+        self.decodeStaged(index, stream)
+        self.receiveUnlessFull(index, stream)
+    }
+
+    private func decodeStaged(_ index: Int, _ stream: PeerStream) {
+        while self.isCurrent(index, stream), stream.incoming == nil, !stream.staged.isEmpty {
+            if stream.socket == .data,
+                !self.resource(index).pointee.core.acceptsPeerRequests
+            {
+                stream.isStarved = true
+                return
+            }
+            do throws(WireError) {
+                guard try self.decodeNext(index, stream) else { return }
+            } catch {
+                self.log.warn(
+                    "resource \(self.resource(index).pointee.name): the peer broke the protocol: "
+                        + "\(error)"
+                )
+                return self.lose(index, .protocolError(.undecodable))
+            }
+        }
+    }
+
+    /// Takes the next packet from the stage; false if it has not all arrived or has no memory.
+    private func decodeNext(_ index: Int, _ stream: PeerStream) throws(WireError) -> Bool {
+        let bytes = UnsafeRawBufferPointer(rebasing: stream.stage[stream.staged])
+        let progress = try PacketFrame.decode(
+            bytes.bytes,
+            on: stream.socket,
+            under: self.resource(index).pointee.agreement
+        )
+        guard case .head(let frame) = progress else { return false }
+        switch frame.packet {
+        case .data, .dataReply, .resyncDataReply: return self.beginPayload(index, stream, frame)
+        default: break
+        }
+        guard bytes.count >= frame.headByteCount + frame.trailingByteCount else {
+            return false
+        }
+        let trailing = UnsafeRawBufferPointer(
+            rebasing: bytes[frame.headByteCount..<frame.headByteCount + frame.trailingByteCount]
+        )
+        stream.staged = stream.staged.dropFirst(frame.headByteCount + frame.trailingByteCount)
+        self.deliver(frame, trailing, index, stream)
+        return true
+    }
+
+    private func deliver(
+        _ frame: PacketFrame,
+        _ trailing: UnsafeRawBufferPointer,
+        _ index: Int,
+        _ stream: PeerStream
+    ) {
+        let resource = self.resource(index)
+        switch frame.packet {
+        case .bitmap, .compressedBitmap:
+            resource.pointee.core.receiveBitmap(
+                volume: frame.header.volume,
+                frame.packet,
+                bytes: trailing,
+                at: self.reactor.now,
+                into: &resource.pointee.actions
+            )
+            self.applyActions(of: index)
+        case .authChallenge, .authResponse:
+            let bytes = ShortBytes(trailing.prefix(ShortBytes.capacity)) ?? ShortBytes()
+            self.deliver(
+                .authentication(frame.packet, bytes, length: UInt32(trailing.count)),
+                to: index
+            )
+        default:
+            self.deliver(
+                .packet(stream.socket, volume: frame.header.volume, frame.packet, .none,
+                    payloadBytes: 0),
+                to: index
+            )
+        }
+    }
+
+    /// A packet with payload: staged bytes are moved to a buffer, the rest is received into it.
+    private func beginPayload(_ index: Int, _ stream: PeerStream, _ frame: PacketFrame) -> Bool {
+        guard let buffer = self.reactor.buffers.lease(max(1, frame.trailingByteCount)) else {
+            stream.isStarved = true
+            return false
+        }
+        stream.staged = stream.staged.dropFirst(frame.headByteCount)
+        let count = min(stream.staged.count, frame.trailingByteCount)
+        if let start = stream.stage.baseAddress {
+            self.reactor.buffers.payload(buffer).copyMemory(
+                from: start + stream.staged.lowerBound,
+                byteCount: count
+            )
+        }
+        stream.staged = stream.staged.dropFirst(count)
+        stream.incoming = IncomingPacket(frame: frame, buffer: buffer, filled: count)
+        self.finishIncoming(index, stream)
+        return true
+    }
+
+    private func finishIncoming(_ index: Int, _ stream: PeerStream) {
+        guard let incoming = stream.incoming,
+            incoming.filled == incoming.frame.trailingByteCount
+        else { return }
+        stream.incoming = nil
+        self.deliver(
+            .packet(
+                stream.socket,
+                volume: incoming.frame.header.volume,
+                incoming.frame.packet,
+                incoming.buffer,
+                payloadBytes: UInt32(incoming.frame.trailingByteCount)
+            ),
+            to: index
+        )
+    }
+
+    // MARK: The end
+
+    func peerFailed(_ index: Int, _ socket: PacketSocket, _ code: Errno) {
+        self.peerLost(index, socket)
+    }
+
+    private func peerLost(_ index: Int, _ socket: PacketSocket) {
+        self.lose(index, socket == .data ? .brokenPipe : .networkFailure)
+    }
+
+    private func lose(_ index: Int, _ loss: ConnectionLoss) {
+        self.closeTransport(index)
+        self.deliver(.transportLost(loss), to: index)
+    }
+
+    /// Closes a socket after what is queued, and keeps its memory until the reactor has let go of it.
+    func closeStream(_ stream: PeerStream) {
+        self.state.pointee.owners[Int(stream.connection.slot)] = .none
+        while let action = stream.unsent.popFirst() {
+            if case .send(_, _, _, let buffer, _) = action, buffer != .none {
+                self.reactor.buffers.release(buffer)
+            }
+        }
+        self.state.pointee.retiredStreams[stream.connection.slot] = stream
+        self.reactor.close(stream.connection, deadline: self.reactor.now + .seconds(2))
+    }
+
+    /// The reactor has let go of a connection: its memory may be used again.
+    func releaseRetired(_ slot: UInt32) {
+        if let stream = self.state.pointee.retiredStreams.removeValue(forKey: slot),
+            let incoming = stream.incoming
+        {
+            self.reactor.buffers.release(incoming.buffer)
+        }
+        self.state.pointee.retiredMemory.removeValue(forKey: slot)?.deallocate()
+    }
+
+    private func computeResponses(_ index: Int, _ challenge: ShortBytes) {
+        let resource = self.resource(index)
+        guard let peer = resource.pointee.peer, let digest = peer.digest else { return }
+        let own = digest.authenticate(challenge, key: peer.secret)
+        let expected = digest.authenticate(resource.pointee.ownChallenge, key: peer.secret)
+        self.deliver(.responsesComputed(own: own, expected: expected), to: index)
+    }
+}
+
+extension ResourceAction {
+    /// The socket that a sending action belongs to.
+    fileprivate var socket: PacketSocket {
+        if case .send(let socket, _, _, _, _) = self { return socket }
+        return .data
+    }
+}
+
+/// What a payload sent to a peer was: its buffer, and the number of its packet on the socket.
+struct PeerToken {
+    let buffer: BufferHandle
+    /// Modulo 2^32, made whole by the receiver of the event.
+    let packet: UInt64
+
+    init(buffer: BufferHandle, packet: UInt64) {
+        self.buffer = buffer
+        self.packet = packet
+    }
+
+    init(raw: UInt64) {
+        self.buffer = BufferHandle(number: UInt32(truncatingIfNeeded: raw))
+        self.packet = raw >> 32
+    }
+
+    var raw: UInt64 { self.packet << 32 | UInt64(self.buffer.number) }
+}

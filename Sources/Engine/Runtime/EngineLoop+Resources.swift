@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Primitives
+import Reactor
+import Wire
+
+/// Events to the core of a resource, and its actions.
+extension EngineLoop {
+    func resource(_ index: Int) -> UnsafeMutablePointer<ResourceDriver> {
+        self.state.pointee.resources.address(index)
+    }
+
+    /// Gives the core an event and carries out what it asks for.
+    func deliver(_ event: ResourceEvent, to index: Int) {
+        let resource = self.resource(index)
+        resource.pointee.core.receive(
+            event,
+            at: self.reactor.now,
+            into: &resource.pointee.actions
+        )
+        self.applyActions(of: index)
+    }
+
+    func applyActions(of index: Int) {
+        let resource = self.resource(index)
+        guard !resource.pointee.isApplying else { return }
+        resource.pointee.isApplying = true
+        while let action = resource.pointee.actions.popFirst() { self.apply(action, of: index) }
+        resource.pointee.isApplying = false
+    }
+
+    private func apply(_ action: ResourceAction, of index: Int) {
+        switch action {
+        case .read, .write, .writeZeroes, .flushData: self.applyData(action, of: index)
+        case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata, .closeDisk:
+            self.applyMetadata(action, of: index)
+        case .complete(let request, let error): self.completed(request, error)
+        case .completeRead(let request, let buffer): self.completed(request, nil, buffer: buffer)
+        case .disconnectClients: self.disconnectClients(of: index)
+        case .releaseBuffer(let buffer):
+            self.reactor.buffers.release(buffer)
+        case .openTransport, .closeTransport, .send, .sendBitmap, .adopt, .sendAuthentication,
+            .computeResponses:
+            self.applyPeer(action, of: index)
+        case .reply(let command, let code):
+            let reply = self.resource(index).pointee.replies.removeValue(forKey: command)
+            reply?(code)
+        case .changed(let change): self.noteChange(index, change)
+        }
+    }
+
+    private func noteChange(_ index: Int, _ change: ResourceChange) {
+        switch change {
+        case .resource, .volume: self.refreshDirectory()
+        case .connection, .peerDevice: break
+        }
+        self.onChange?(index, change)
+    }
+
+    /// Tells the core whether a client uses the volume.
+    func updateInUse(_ index: Int, _ volume: UInt16) {
+        guard self.state.pointee.resources.contains(index) else { return }
+        var isInUse = false
+        for client in 0..<self.state.pointee.clients.capacity
+        where self.state.pointee.clients.contains(client) {
+            let client = self.client(client)
+            if client.pointee.resource == index, client.pointee.volume == volume,
+                client.pointee.session.grantedExport != nil
+            {
+                isInUse = true
+            }
+        }
+        self.deliver(.volumeInUse(volume, isInUse), to: index)
+    }
+
+    /// What NBD clients may see and use, after something has changed.
+    func refreshDirectory() {
+        var exports: [ExportDescription] = []
+        for index in 0..<self.state.pointee.resources.capacity
+        where self.state.pointee.resources.contains(index) {
+            exports += self.exports(of: index)
+        }
+        self.state.pointee.directory = ExportDirectory(exports)
+    }
+
+    private func exports(of index: Int) -> [ExportDescription] {
+        let resource = self.resource(index)
+        let isPrimary = resource.pointee.core.role == .primary
+        return resource.pointee.core.volumeIndices.map { volume in
+            let snapshot = resource.pointee.core.volumeSnapshot(volume)
+            let name = "\(resource.pointee.name)/\(snapshot.number)"
+            let sentence =
+                "\(name) is Secondary on this node; make it Primary first: "
+                + "bsradm primary \(resource.pointee.name)"
+            return ExportDescription(
+                identifier: UInt32(index) << 16 | UInt32(volume),
+                name: name,
+                byteCount: snapshot.sizes.exposedSectors * 512,
+                availability: isPrimary ? .available : .refused(sentence),
+                abilities: [.trim, .writeZeroes, .multiConnection]
+            )
+        }
+    }
+}
