@@ -251,7 +251,7 @@ extension Generations {
         return GenerationID(self.history0.identity).afterResyncOffset.names(self.bitmap)
     }
 
-    /// Goes back to before ``startResyncAsSource(_:)``.
+    /// Goes back to before ``startResyncAsSource()``.
     fileprivate mutating func undoResyncStart() {
         self.bitmap = self.history0
         self.history0 = self.history1
