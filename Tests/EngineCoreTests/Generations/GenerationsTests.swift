@@ -24,11 +24,11 @@ import Wire
         var own = self.set(0x6C83_F14C_26A5_3699)
         own.startNew(0x8C2F_A931_82B5_0AE0, role: .secondary)
         #expect(own == self.set(0x8C2F_A931_82B5_0AE0, 0x6C83_F14C_26A5_3699))
-        #expect(own.startResyncAsSource(1) == GenerationID(0x6C84_F14C_26A5_3699))
+        #expect(own.startResyncAsSource() == GenerationID(0x6C84_F14C_26A5_3699))
         #expect(
             own == self.set(0x8C2F_A931_82B5_0AE0, 0x6C84_F14C_26A5_3699, 0x6C83_F14C_26A5_3699)
         )
-        #expect(own.startResyncAsSource(1) == GenerationID(0x6C85_F14C_26A5_3699))
+        #expect(own.startResyncAsSource() == GenerationID(0x6C85_F14C_26A5_3699))
         let whileRunning = own
         own.finishResyncAsSource()
         #expect(
@@ -62,16 +62,41 @@ import Wire
         #expect(peer.names(own))
     }
 
-    @Test func `the first full sync takes a random generation`() {
-        // c-basic.dmesg-a: primary --force on fresh metadata.
+    @Test func `the first full sync is named after the generation it copies`() {
+        // primary --force on fresh metadata, as in c-basic.dmesg-a but for the name of the resync.
         var own = Generations()
         own.startNew(0xEB4B_F23A_D459_B53F, role: .primary)
         #expect(own == self.set(0xEB4B_F23A_D459_B53F, 4))
-        let resync = own.startResyncAsSource(0x21D8_B117_29E8_8894)
-        #expect(resync == GenerationID(0x21D8_B117_29E8_8894))
-        #expect(own == self.set(0xEB4B_F23A_D459_B53F, 0x21D8_B117_29E8_8894, 4))
+        #expect(own.startResyncAsSource() == GenerationID(0xEB4C_F23A_D459_B53F))
+        #expect(own == self.set(0xEB4B_F23A_D459_B53F, 0xEB4C_F23A_D459_B53F, 4))
         own.finishResyncAsSource()
-        #expect(own == self.set(0xEB4B_F23A_D459_B53F, 0, 0x21D8_B117_29E8_8894, 4))
+        #expect(own == self.set(0xEB4B_F23A_D459_B53F, 0, 0xEB4C_F23A_D459_B53F, 4))
+        // A second one of the same generation has another name.
+        #expect(own.startResyncAsSource() == GenerationID(0xEB4D_F23A_D459_B53F))
+    }
+
+    @Test func `only a set that the peer may share asks for a new generation`() {
+        let offset: UInt64 = 1 << 48
+        #expect(self.set(0x10).peerMayHaveCurrent)
+        #expect(!self.set(0x10, 0x20).peerMayHaveCurrent)
+        #expect(!self.set(0x10, 4).peerMayHaveCurrent)
+        var diverged = self.set(0x10, 0x20)
+        _ = diverged.startResyncAsSource()
+        #expect(diverged.peerMayHaveCurrent)
+        var again = diverged
+        _ = again.startResyncAsSource()
+        #expect(again.peerMayHaveCurrent)
+        diverged.startNew(0x30, role: .primary)
+        #expect(!diverged.peerMayHaveCurrent)
+        #expect(diverged == self.set(0x31, 0x20 + offset, 0x10, 0x20))
+        var fresh = self.set(0x10)
+        _ = fresh.startResyncAsSource()
+        #expect(fresh.peerMayHaveCurrent)
+        // Without a base it looks like an older resync once more; the second generation is harmless.
+        fresh.startNew(0x30, role: .primary)
+        #expect(fresh.peerMayHaveCurrent)
+        fresh.startNew(0x40, role: .primary)
+        #expect(!fresh.peerMayHaveCurrent)
     }
 
     @Test func `skipping the first sync leaves equal sets`() {

@@ -179,7 +179,7 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
         return Self(own.crashedPrimary ? .source(full: false) : .target(full: false), rule: 40)
     }
 
-    /// Rules 50 to 60: the peer went on from our data.
+    /// Rules 50 to 61: the peer went on from our data.
     private static func compareWithPeers(
         _ own: Generations,
         _ peer: Generations,
@@ -191,13 +191,16 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
             repaired.undoResyncStart()
             return Self(.target(full: false), rule: 51, repair: .peer(repaired))
         }
+        if let (rule, repaired) = peer.repairedForPeer(with: own) {
+            return Self(.target(full: false), rule: rule - 20, repair: .peer(repaired))
+        }
         if own.current.names(peer.history0) || own.current.names(peer.history1) {
             return Self(.target(full: true), rule: 60)
         }
         return nil
     }
 
-    /// Rules 70 to 80: we went on from the peer's data.
+    /// Rules 70 to 81: we went on from the peer's data.
     private static func compareWithOwn(
         _ own: Generations,
         _ peer: Generations,
@@ -209,13 +212,16 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
             repaired.undoResyncStart()
             return Self(.source(full: false), rule: 71, repair: .own(repaired))
         }
+        if let (rule, repaired) = own.repairedForPeer(with: peer) {
+            return Self(.source(full: false), rule: rule, repair: .own(repaired))
+        }
         if peer.current.names(own.history0) || peer.current.names(own.history1) {
             return Self(.source(full: true), rule: 80)
         }
         return nil
     }
 
-    /// Rules 90 and 100: both went on.
+    /// Rules 90 to 101: both went on.
     ///
     /// Unused places in the history match each other, as in 8.4.
     private static func compareDiverged(_ own: Generations, _ peer: Generations) -> Self {
@@ -225,7 +231,10 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
         let meet =
             own.history0.names(peer.history0) || own.history0.names(peer.history1)
             || own.history1.names(peer.history0) || own.history1.names(peer.history1)
-        return meet ? Self(.splitBrainInThePast, rule: 100) : Self(.unrelated, rule: 0)
+        if meet { return Self(.splitBrainInThePast, rule: 100) }
+        // Rule 101, ours: a source and a target that both went on after a lost end of resync.
+        if own.sharesPast(with: peer) { return Self(.splitBrainInThePast, rule: 101) }
+        return Self(.unrelated, rule: 0)
     }
 }
 
@@ -242,9 +251,44 @@ extension Generations {
         return GenerationID(self.history0.identity).afterResyncOffset.names(self.bitmap)
     }
 
-    /// Goes back to before ``startResyncAsSource(_:)``.
+    /// Goes back to before ``startResyncAsSource()``.
     fileprivate mutating func undoResyncStart() {
         self.bitmap = self.history0
         self.history0 = self.history1
+    }
+
+    /// This set, as it would be if the resync that was cut off had not been, when a source that went
+    /// on alone meets its target again; nil if that is not what happened.
+    ///
+    /// Two rules that DRBD 8.4 lacks, since its sources do not start a generation then. It finds rules
+    /// 60 and 80 instead, so with one of those nodes the resync is a full one.
+    fileprivate func repairedForPeer(with target: Generations) -> (rule: UInt8, Generations)? {
+        guard !self.bitmap.isEmpty, target.bitmap.isEmpty else { return nil }
+        var repaired = self
+        // 81: the target had finished the resync, and has what was our data before we went on.
+        if target.current.names(self.history0), target.history0.names(self.bitmap) {
+            repaired.bitmap = self.history0
+            repaired.history0 = self.bitmap
+            return (81, repaired)
+        }
+        // 72: the resync never reached the target.
+        if !self.history1.isBlank, target.current.names(self.history1),
+            self.history1.afterResyncOffset.names(self.bitmap)
+        {
+            repaired.bitmap = self.history1
+            repaired.history1 = .empty
+            return (72, repaired)
+        }
+        return nil
+    }
+
+    /// Whether a generation of the one's past is one of the other's.
+    fileprivate func sharesPast(with other: Generations) -> Bool {
+        for one in [self.bitmap, self.history0, self.history1] where !one.isBlank {
+            if one.names(other.bitmap) || one.names(other.history0) || one.names(other.history1) {
+                return true
+            }
+        }
+        return false
     }
 }

@@ -47,4 +47,10 @@ package struct GenerationID: Hashable, Sendable, BitwiseCopyable {
 
     /// The identifier `resyncOffset` further on.
     var afterResyncOffset: Self { Self(self.rawValue &+ Self.resyncOffset) }
+
+    /// Whether a source with the generation `current` has named a resync so, without a base.
+    func isResync(ofBlankBaseIn current: Self) -> Bool {
+        let distance = self.identity &- current.identity
+        return distance != 0 && distance % Self.resyncOffset == 0
+    }
 }

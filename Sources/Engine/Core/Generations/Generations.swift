@@ -57,13 +57,35 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
 
     /// Starts a resync as its source and returns the generation to send as P_SYNC_UUID.
     ///
-    /// - Parameter random: names the resync if no older generation does.
-    package mutating func startResyncAsSource(_ random: UInt64) -> GenerationID {
+    /// It is a fixed distance from the generation that the bits count from, so that either node can
+    /// tell that a P_SYNC_UUID got lost. Where nothing diverged before, DRBD 8.4 draws a random one;
+    /// we count from the current one, because ``peerMayHaveCurrent`` has to recognise it.
+    package mutating func startResyncAsSource() -> GenerationID {
         let base = self.bitmap
-        let resync = base.isBlank ? Self.fresh(random, unlike: self) : base.afterResyncOffset
+        var resync = (base.isBlank ? self.current : base).afterResyncOffset
+        if base.isBlank {
+            while resync.names(self.history0) || resync.names(self.history1) {
+                resync = resync.afterResyncOffset
+            }
+        }
         if !base.isEmpty { self.pushHistory(base) }
         self.bitmap = resync
         return resync
+    }
+
+    /// Whether the peer may have exactly our data, as far as we know.
+    ///
+    /// It has while nothing diverges. It may have during a resync that we are the source of, and after
+    /// one that was cut off: the news that the peer finished it may be what got lost. Whoever writes
+    /// alone then has to start a new generation first, or both nodes would call different data by one
+    /// name. DRBD 8.4 does not, and takes the peer's data if that was changed, too. True once too often
+    /// for a resync without a base, which costs nothing.
+    package var peerMayHaveCurrent: Bool {
+        if self.bitmap.isEmpty { return true }
+        if !self.history0.isBlank, self.history0.afterResyncOffset.names(self.bitmap) {
+            return true
+        }
+        return self.bitmap.isResync(ofBlankBaseIn: self.current)
     }
 
     /// Starts a resync as its target: from now on the data is the mixture that `resync` names.
@@ -137,7 +159,7 @@ package enum GenerationRules {
         to new: VolumeState,
         generations: Generations
     ) -> Bool {
-        guard generations.bitmap.isEmpty, new.disk == .upToDate else { return false }
+        guard generations.peerMayHaveCurrent, new.disk == .upToDate else { return false }
         // A Secondary that loses its Primary with the connection is not meant: it writes nothing. One
         // that stays connected to a Primary without a disk holds the only copy of what that writes.
         let someoneWrites = new.role == .primary || new.peerRole == .primary
@@ -153,7 +175,7 @@ package enum GenerationRules {
     ) -> Bool {
         if forced { return true }
         let alone = new.connection < .connected || new.peerDisk <= .failed
-        return alone && generations.bitmap.isEmpty
+        return alone && generations.peerMayHaveCurrent
     }
 
     private static func losesPeerData(from old: DiskState, to new: DiskState) -> Bool {

@@ -57,7 +57,7 @@ extension Resource {
             }
         case .nameResync:
             guard connection == .wfBitMapS || connection == .startingSyncS else { return }
-            _ = self.volumes[index].generations.startResyncAsSource(self.random.next())
+            _ = self.volumes[index].generations.startResyncAsSource()
             self.persist(index, then: .enterSyncSource)
         case .demotion: self.demotionBitmapWritten(at: now)
         case .fullSyncRecorded:
