@@ -68,6 +68,35 @@ extension Reactor {
         return true
     }
 
+    /// Whether `segments` sends with `byteCount` bytes of copies in all will be accepted now.
+    ///
+    /// For messages of several parts, none of which may be refused. If not,
+    /// ``Event/sendReady(_:)`` follows. True for a connection that takes nothing any more: there the
+    /// parts are dropped.
+    package func reserve(_ segments: Int, byteCount: Int, on id: ConnectionID) -> Bool {
+        guard let connection = self.find(id) else { return true }
+        let phase = connection.pointee.phase
+        guard phase == .open || phase == .connecting else { return true }
+        if connection.pointee.send.reserve(segments: segments, byteCount: byteCount) { return true }
+        self.markDirty(id.slot)
+        return false
+    }
+
+    /// Whether the peer has not ended its stream; does not take bytes from it.
+    package func isAlive(_ id: ConnectionID) -> Bool {
+        guard let connection = self.find(id), connection.pointee.phase == .open else {
+            return false
+        }
+        var byte: UInt8 = 0
+        let count = recv(
+            connection.pointee.descriptor,
+            &byte,
+            1,
+            Int32(MSG_PEEK | MSG_DONTWAIT)
+        )
+        return count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR)
+    }
+
     /// Bytes queued and not yet taken by the kernel, and bytes taken so far; zeroes for a stale
     /// handle.
     package func sendCounters(of id: ConnectionID) -> (queued: Int, sent: UInt64) {

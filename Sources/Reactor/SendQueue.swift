@@ -60,6 +60,15 @@ struct SendQueue: BitwiseCopyable {
     /// The largest number of bytes that one copy may have.
     var copyMaximum: Int { self.copyCapacity / 2 }
 
+    /// Whether `segments` more with `byteCount` bytes of copies in all fit; if not, room is owed.
+    mutating func reserve(segments: Int, byteCount: Int) -> Bool {
+        let freeSegments = self.mask + 1 - (self.tail - self.head)
+        let freeBytes = self.copyCapacity - (self.copyTail - self.copyHead)
+        // A copy may skip the end of the ring, which loses less than its own length.
+        if freeSegments >= segments, freeBytes >= 2 * byteCount { return true }
+        return self.refuse()
+    }
+
     /// Adds lent memory; false if the queue is full.
     mutating func append(lent bytes: UnsafeRawBufferPointer, token: UInt64?) -> Bool {
         guard self.tail - self.head <= self.mask else { return self.refuse() }

@@ -2,8 +2,8 @@
 
 import EngineCore
 import Metadata
-package import Primitives
-import Reactor
+import Primitives
+package import Reactor
 
 /// What attaching a disk needs to know.
 package struct AttachRequest: Sendable {

@@ -209,8 +209,7 @@ extension EngineLoop {
 
     private func isAlive(_ index: Int, _ slot: UInt32) -> Bool {
         guard let socket = self.resource(index).pointee.pairingSockets[slot] else { return false }
-        return self.reactor.isOpen(socket.connection)
-            && self.reactor.hasNoEnd(socket.connection)
+        return self.reactor.isAlive(socket.connection)
     }
 
     private func established(

@@ -65,7 +65,7 @@ extension EngineLoop {
         _ buffer: BufferHandle,
         _ bytes: UInt32
     ) -> Bool {
-        guard self.reactor.hasRoom(stream.connection, copies: 2) else { return false }
+        guard self.reactor.reserve(2, byteCount: 8192, on: stream.connection) else { return false }
         let agreement = self.resource(index).pointee.agreement
         withUnsafeTemporaryAllocation(
             byteCount: ReplicationLimits.headByteCount,
@@ -84,7 +84,7 @@ extension EngineLoop {
         }
         stream.sentPackets += 1
         guard buffer != .none else { return true }
-        _ = self.reactor.send(
+        let isQueued = self.reactor.send(
             UnsafeRawBufferPointer(
                 start: self.reactor.buffers.payload(buffer),
                 count: Int(bytes)
@@ -92,6 +92,7 @@ extension EngineLoop {
             on: stream.connection,
             token: PeerToken(buffer: buffer, packet: stream.sentPackets).raw
         )
+        if !isQueued { self.reactor.buffers.release(buffer) }
         return true
     }
 
@@ -102,7 +103,7 @@ extension EngineLoop {
         stream.sentPackets += 1
         return withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { memory in
             let trailing = UnsafeMutableRawBufferPointer(rebasing: memory[4096...])
-            while self.reactor.hasRoom(stream.connection, copies: 2) {
+            while self.reactor.reserve(2, byteCount: 8192, on: stream.connection) {
                 guard
                     let next = self.resource(index).pointee.core.nextBitmapPacket(
                         volume,
@@ -151,16 +152,17 @@ extension EngineLoop {
                 on: stream.connection
             )
         }
-        stream.sentPackets += 1
         return true
     }
 
     /// The kernel has taken the payload of a packet.
     func peerSent(_ index: Int, _ socket: PacketSocket, _ token: UInt64) {
         self.releaseSent(token)
-        if socket == .data {
-            self.deliver(.dataPacketsSent(PeerToken(raw: token).packet), to: index)
-        }
+        guard socket == .data, let stream = self.stream(index, socket) else { return }
+        let low = PeerToken(raw: token).packet
+        var packet = stream.sentPackets & ~0xFFFF_FFFF | low
+        if packet > stream.sentPackets { packet -= 1 << 32 }
+        self.deliver(.dataPacketsSent(packet), to: index)
     }
 
     func releaseSent(_ token: UInt64) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import EngineCore
-package import Primitives
+import Primitives
 package import Reactor
 
 /// One reactor's thread of the engine: NBD clients, resources, their disks and their peers.

@@ -3,7 +3,7 @@
 import EngineCore
 import Metadata
 import Primitives
-import Reactor
+package import Reactor
 import Wire
 
 /// What the loop keeps for one resource: the machine, its files and its sockets.
