@@ -99,5 +99,9 @@ let package = Package(
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
         tests("ReactorTests", ["Reactor"]),
+        tests(
+            "EngineTests",
+            ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
+        ),
     ]
 )

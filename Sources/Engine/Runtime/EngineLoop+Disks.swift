@@ -109,7 +109,7 @@ extension EngineLoop {
 
     /// An operation that could not begin fails like one that did.
     private func failLater(_ index: Int, _ volume: UInt16, _ token: IOToken) {
-        _ = self.perform { loop in
+        self.later { loop in
             guard loop.state.pointee.resources.contains(index) else { return }
             loop.report(index, volume, token, .failure(errno: 5))
         }

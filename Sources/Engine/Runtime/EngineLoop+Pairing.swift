@@ -118,7 +118,7 @@ extension EngineLoop {
             self.state.pointee.owners[Int(connection.slot)] = .pairing(resource: index)
             resource.pointee.pairingSockets[connection.slot] = PairingSocket(connection: connection)
         } catch {
-            _ = self.perform { loop in
+            self.later { loop in
                 guard loop.state.pointee.resources.contains(index) else { return }
                 loop.pairing(.dialFailed, of: index)
             }

@@ -52,9 +52,15 @@ package final class EngineLoop {
         self.state.deallocate()
     }
 
-    /// Has `task` carried out on the loop's thread; false if too many tasks wait. From any thread.
-    package nonisolated func perform(_ task: @escaping @Sendable (EngineLoop) -> Void) -> Bool {
-        self.mailbox.post(LoopTask(body: task))
+    /// What other threads use to talk to the loop.
+    package var handle: EngineHandle {
+        EngineHandle(mailbox: self.mailbox, waker: self.reactor.waker)
+    }
+
+    /// Has `task` carried out later on the loop's thread.
+    func later(_ task: @escaping @Sendable (EngineLoop) -> Void) {
+        let isPosted = self.mailbox.post(LoopTask(body: task))
+        invariant(isPosted, "the mailbox has room for the loop's own tasks")
     }
 
     /// Runs until another thread asks the loop to stop by the reactor's waker.
@@ -197,6 +203,20 @@ package final class EngineLoop {
     private var isStopped: Bool {
         self.state.pointee.clients.count == 0 || self.state.pointee.stopDeadline <= self.reactor.now
     }
+}
+
+/// A loop as other threads see it; outlives the loop safely.
+package struct EngineHandle: Sendable {
+    let mailbox: Mailbox<LoopTask>
+    let waker: Waker
+
+    /// Has `task` carried out on the loop's thread; false if too many tasks wait.
+    package func perform(_ task: @escaping @Sendable (EngineLoop) -> Void) -> Bool {
+        self.mailbox.post(LoopTask(body: task))
+    }
+
+    /// Has the loop end when its clients have their answers.
+    package func stop() { self.waker.requestStop() }
 }
 
 /// A piece of control work for the loop's thread.

@@ -23,6 +23,16 @@ extension Resource {
         return self.volumes.add(volume)
     }
 
+    /// Options for the next attach of a volume.
+    package mutating func setDiskParameters(_ index: UInt16, _ parameters: DiskParameters) {
+        self.volumes[index].parameters = parameters
+    }
+
+    /// Options for the next connect.
+    package mutating func setNetworkParameters(_ parameters: NetworkParameters) {
+        self.parameters.network = parameters
+    }
+
     /// Removes a Diskless volume. False if it has a disk or is in use.
     package mutating func removeVolume(_ index: UInt16) -> Bool {
         guard self.volumes.contains(index), !self.volumes[index].hasDisk,

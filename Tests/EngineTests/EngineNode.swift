@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Engine
+import EngineCore
+import Foundation
+import Metadata
+import Primitives
+import Reactor
+import Synchronization
+import TestSupport
+import Wire
+
+/// One engine on a thread of its own, with one resource of one volume on a file.
+final class EngineNode: @unchecked Sendable {
+    let folder: TemporaryFolder
+    let socketPath: String
+    private var handle: EngineHandle?
+    private let thread: Thread
+    private let ended = DispatchSemaphore(value: 0)
+
+    /// Starts the loop. Throws if io_uring is missing.
+    init(name: String) throws {
+        self.folder = try TemporaryFolder()
+        self.socketPath = self.folder.file("nbd.sock")
+        let started = DispatchSemaphore(value: 0)
+        let box = LoopBox()
+        let path = self.socketPath
+        let ended = self.ended
+        self.thread = Thread {
+            do {
+                let loop = try EngineLoop(
+                    EngineConfiguration(nodeName: name, nbdAddresses: [.unix(path)]),
+                    log: LoopLog(note: { _ in }, warn: { print("\(name): \($0)") })
+                )
+                box.handle = loop.handle
+                started.signal()
+                loop.run()
+            } catch {
+                box.error = error
+                started.signal()
+            }
+            ended.signal()
+        }
+        self.thread.start()
+        started.wait()
+        if let error = box.error { throw error }
+        self.handle = box.handle
+    }
+
+    deinit { self.stop() }
+
+    func stop() {
+        guard let handle = self.handle else { return }
+        handle.stop()
+        self.handle = nil
+        self.ended.wait()
+    }
+
+    /// Runs `body` on the loop's thread and waits for what it passes to `done`.
+    func ask<Result: Sendable>(
+        _ body: @escaping @Sendable (EngineLoop, @escaping @Sendable (Result) -> Void) -> Void
+    ) -> Result {
+        let semaphore = DispatchSemaphore(value: 0)
+        let box = ResultBox<Result>()
+        _ = self.handle?.perform { loop in
+            body(loop) { result in
+                box.value.withLock { $0 = result }
+                semaphore.signal()
+            }
+        }
+        semaphore.wait()
+        guard let value = box.value.withLock({ $0 }) else { fatalError("no answer") }
+        return value
+    }
+
+    /// Makes a data file with fresh internal metadata.
+    func makeDisk(_ name: String, bytes: UInt64) throws -> String {
+        let path = self.folder.file(name)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        defer { close(descriptor) }
+        ftruncate(descriptor, off_t(bytes))
+        let layout = try Layout(.internal, deviceBytes: bytes, slots: .single)
+        var block = [UInt8](repeating: 0, count: 4096)
+        for number in 0..<layout.geometry.blockCount {
+            block.withUnsafeMutableBytes { ActivityLogBlock.encodeInitialised(into: $0) }
+            let position = layout.activityLogPosition + UInt64(number) * 4096
+            pwrite(descriptor, block, 4096, off_t(position))
+        }
+        let stored = StoredMetadata(creating: layout, version: .v09)
+        block.withUnsafeMutableBytes { stored.superblock.encode(into: $0) }
+        pwrite(descriptor, block, 4096, off_t(layout.superblockPosition))
+        return path
+    }
+}
+
+final class LoopBox: @unchecked Sendable {
+    var handle: EngineHandle?
+    var error: (any Error)?
+}
+
+final class ResultBox<Value: Sendable>: Sendable {
+    let value = Mutex<Value?>(nil)
+}
