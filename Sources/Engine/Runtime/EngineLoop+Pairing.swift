@@ -167,20 +167,7 @@ extension EngineLoop {
             let header = socket.header
         else { return }
         if isEnd { return self.pairing(.closed(connection.slot), of: index) }
-        var kind: SocketPairing.Kind?
-        if let frame = try? PacketFrame.decode(
-            UnsafeRawBufferPointer(header).bytes,
-            on: .data,
-            under: .none
-        ), case .head(let head) = frame, head.packet == .initialData {
-            kind = .data
-        } else if let frame = try? PacketFrame.decode(
-            UnsafeRawBufferPointer(header).bytes,
-            on: .meta,
-            under: .none
-        ), case .head(let head) = frame, head.packet == .initialMeta {
-            kind = .meta
-        }
+        let kind = Self.kind(UnsafeRawBufferPointer(header))
         header.deallocate()
         socket.header = nil
         resource.pointee.pairingSockets[connection.slot] = socket
@@ -189,6 +176,16 @@ extension EngineLoop {
         } else {
             self.pairing(.badFirstPacket(connection.slot), of: index)
         }
+    }
+
+    /// What the first packet of a socket says it is for; nil if it is another packet.
+    private static func kind(_ bytes: UnsafeRawBufferPointer) -> SocketPairing.Kind? {
+        do throws(WireError) {
+            let progress = try PacketFrame.decode(bytes.bytes, on: .undecided, under: .none)
+            guard case .head(let frame) = progress else { return nil }
+            if frame.packet == .initialData { return .data }
+            return frame.packet == .initialMeta ? .meta : nil
+        } catch { return nil }
     }
 
     func pairingFailed(_ connection: ConnectionID, _ index: Int, _ code: Errno) {

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Engine
+import EngineCore
+import Foundation
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+import Wire
+
+/// Two engines in one process that replicate over loopback.
+final class EnginePair {
+    let alpha: EngineNode
+    let beta: EngineNode
+    let ports: (UInt16, UInt16)
+    var paths: [String] = []
+
+    init(bytes: UInt64, parameters: ResourceParameters = ResourceParameters()) throws {
+        self.alpha = try EngineNode(name: "alpha")
+        self.beta = try EngineNode(name: "beta")
+        self.ports = (try freePort(), try freePort())
+        try self.setUp(self.alpha, 0, self.ports.0, self.ports.1, bytes, parameters)
+        try self.setUp(self.beta, 1, self.ports.1, self.ports.0, bytes, parameters)
+    }
+
+    private func setUp(
+        _ node: EngineNode,
+        _ identifier: UInt8,
+        _ local: UInt16,
+        _ remote: UInt16,
+        _ bytes: UInt64,
+        _ parameters: ResourceParameters
+    ) throws {
+        let path = try node.makeDisk("data", bytes: bytes)
+        self.paths.append(path)
+        let peer = PeerConfiguration(
+            name: identifier == 0 ? "beta" : "alpha",
+            nodeIdentifier: 1 - identifier,
+            local: try .ip("127.0.0.1", port: local),
+            remote: try .ip("127.0.0.1", port: remote)
+        )
+        let failure: AttachFailure? = node.ask { loop, done in
+            let index = loop.addResource(
+                name: "r0",
+                nodeIdentifier: identifier,
+                parameters: parameters
+            ) ?? -1
+            loop.setPeer(index, peer)
+            let volume = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
+            loop.attach(
+                index,
+                volume: volume ?? 0,
+                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
+            ) { done($0) }
+        }
+        if let failure { throw failure }
+    }
+
+    func command(_ node: EngineNode, _ command: ResourceCommand) -> StateChangeCode {
+        node.ask { loop, done in loop.command(0, command) { done($0) } }
+    }
+
+    func snapshot(_ node: EngineNode) -> ResourceSnapshot {
+        node.ask { loop, done in done(loop.snapshot(0)) }
+    }
+
+    /// Waits until `condition` holds for the states of both volumes.
+    func wait(
+        seconds: Double = 20,
+        for condition: (VolumeState, VolumeState) -> Bool
+    ) -> Bool {
+        let end = Date().addingTimeInterval(seconds)
+        while Date() < end {
+            let states = [self.alpha, self.beta].map {
+                self.snapshot($0).volumes[0].snapshot.state
+            }
+            if condition(states[0], states[1]) { return true }
+            usleep(20_000)
+        }
+        print(self.snapshot(self.alpha))
+        print(self.snapshot(self.beta))
+        return false
+    }
+
+    /// Whether both data files are equal up to the usable size.
+    func areEqual() throws -> Bool {
+        let size = Int(self.snapshot(self.alpha).volumes[0].snapshot.sizes.exposedSectors) * 512
+        let one = try Data(contentsOf: URL(fileURLWithPath: self.paths[0])).prefix(size)
+        let two = try Data(contentsOf: URL(fileURLWithPath: self.paths[1])).prefix(size)
+        return one == two
+    }
+
+    func stop() {
+        self.alpha.stop()
+        self.beta.stop()
+    }
+
+    func qemuIO(_ node: EngineNode, _ commands: [String]) throws -> (status: Int32, text: String) {
+        try runTool(
+            "qemu-io",
+            ["-f", "raw"] + commands.flatMap { ["-c", $0] }
+                + ["nbd+unix:///r0/0?socket=\(node.socketPath)"]
+        )
+    }
+}
+
+func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+        }
+    }
+    guard result else { throw POSIXError(.EADDRINUSE) }
+    return UInt16(bigEndian: address.sin_port)
+}
+
+@Suite(.serialized) struct PairTests {
+    @Test("SYNC-08 PROT-06 a forced promotion makes a full copy, and writes are mirrored")
+    func fullSync() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        #expect(pair.command(pair.alpha, .connect(discardMyData: false)) == .success)
+        #expect(pair.command(pair.beta, .connect(discardMyData: false)) == .success)
+        #expect(pair.wait { $0.connection == .connected && $1.connection == .connected })
+        #expect(pair.command(pair.alpha, .primary(force: true)) == .success)
+        #expect(pair.wait { $0.peerDisk == .upToDate && $1.disk == .upToDate })
+        let result = try pair.qemuIO(
+            pair.alpha,
+            ["write -P 7 0 64k", "write -P 9 1M 3M", "flush", "write -f -P 5 100k 512"]
+        )
+        #expect(result.status == 0, "\(result.text)")
+        #expect(try pair.areEqual())
+    }
+}
