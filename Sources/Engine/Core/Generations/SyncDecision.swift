@@ -163,8 +163,8 @@ package struct SyncPlan: Hashable, Sendable, BitwiseCopyable {
         case .needsVersion(let version): .fail(.needsVersion(version))
         case .needsWriteSame: .fail(.needsWriteSame)
         case .splitBrain: self.solve(own: own, peer: peer, full: false)
-        // The bitmaps need not cover what differs. DRBD 8.4 uses them all the same; setting all bits
-        // on one side suffices, because the two bitmaps are joined before the resync.
+        // The bitmaps need not cover what differs. DRBD 8.4 uses them all the same; setting all
+        // bits on one side suffices, because the two bitmaps are joined before the resync.
         case .splitBrainInThePast: self.solve(own: own, peer: peer, full: true)
         }
     }
