@@ -92,8 +92,8 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
     /// Compares `own` and `peer`.
     ///
     /// - Parameters:
-    ///   - resolveConflicts: whether this node accepted the meta socket: it yields where all else is
-    ///     equal.
+    ///   - resolveConflicts: whether this node accepted the meta socket: it yields where all else
+    ///     is equal.
     ///   - version: the agreed protocol version.
     ///   - writeSame: whether the WSAME feature was agreed on.
     package init(
