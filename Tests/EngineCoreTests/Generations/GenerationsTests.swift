@@ -92,7 +92,8 @@ import Wire
         var fresh = self.set(0x10)
         _ = fresh.startResyncAsSource()
         #expect(fresh.peerMayHaveCurrent)
-        // Without a base it looks like an older resync once more; the second generation is harmless.
+        // Without a base it looks like an older resync once more; the second generation is
+        // harmless.
         fresh.startNew(0x30, role: .primary)
         #expect(fresh.peerMayHaveCurrent)
         fresh.startNew(0x40, role: .primary)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Every verdict that two Linux 6.1 kernels logged in the recorded sessions: how often, rule and result,
-/// the disks, the other circumstances, what came of it; the sets of generations.
+/// Every verdict that two Linux 6.1 kernels logged in the recorded sessions: how often, rule and
+/// result, the disks, the other circumstances, what came of it; the sets of generations.
 enum RecordedVerdicts {
     static let text = """
         28 rule 10 = 0: Inconsistent/Inconsistent -> none

@@ -303,9 +303,9 @@ extension Handshake {
 
     /// Ends the attempt because of a packet that does not belong here.
     ///
-    /// A peer that is configured without authentication is noticed by the packet it sends in place of
-    /// its challenge, one with authentication by the challenge in place of its parameters: the node
-    /// that asks for authentication gives up, the other one keeps trying.
+    /// A peer that is configured without authentication is noticed by the packet it sends in place
+    /// of its challenge, one with authentication by the challenge in place of its parameters: the
+    /// node that asks for authentication gives up, the other one keeps trying.
     private mutating func refusePacket(
         _ reason: Reason = .unexpectedPacket,
         into actions: inout Actions

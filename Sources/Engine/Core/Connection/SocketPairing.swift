@@ -4,21 +4,21 @@ package import Primitives
 
 /// Finds the two sockets of a connection: one for data, one for meta.
 ///
-/// Both nodes listen and both dial. Whoever dialled says by its first packet what the socket is for;
-/// the first one that a node dials is for data unless it has that already. So normally one socket of
-/// each direction remains. When both dialled for the same purpose the dialled one gives way to the
-/// accepted one on both sides, and a coin decides who dials again at once:
+/// Both nodes listen and both dial. Whoever dialled says by its first packet what the socket is
+/// for; the first one that a node dials is for data unless it has that already. So normally one
+/// socket of each direction remains. When both dialled for the same purpose the dialled one gives
+/// way to the accepted one on both sides, and a coin decides who dials again at once:
 ///
 ///     searching ──both sockets there──▶ settling ──still there──▶ established
 ///         ▲──────────a socket is lost──────┘
 ///
 /// A pair counts only after it has lived for the settle time, because the peer may just be closing
-/// one of the two. The node that accepted the meta socket has the *resolve-conflicts* flag, the other
-/// one has not: it breaks every tie that follows.
+/// one of the two. The node that accepted the meta socket has the *resolve-conflicts* flag, the
+/// other one has not: it breaks every tie that follows.
 ///
 /// The driver keeps sockets of a pair readable for their end only; bytes that arrive before
-/// ``Action/established(data:meta:resolveConflicts:)`` belong to what follows. Source: DRBD 8.4's way
-/// of connecting, with faster first retries.
+/// ``Action/established(data:meta:resolveConflicts:)`` belong to what follows. Source: DRBD 8.4's
+/// way of connecting, with faster first retries.
 package struct SocketPairing: ~Copyable {
     /// The driver's number of a socket.
     package typealias Socket = UInt32

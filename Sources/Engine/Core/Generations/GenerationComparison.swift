@@ -92,8 +92,8 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
     /// Compares `own` and `peer`.
     ///
     /// - Parameters:
-    ///   - resolveConflicts: whether this node accepted the meta socket: it yields where all else is
-    ///     equal.
+    ///   - resolveConflicts: whether this node accepted the meta socket: it yields where all else
+    ///     is equal.
     ///   - version: the agreed protocol version.
     ///   - writeSame: whether the WSAME feature was agreed on.
     package init(
@@ -121,7 +121,8 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
         let ownIsBlank = own.current.isBlank
         let peerIsBlank = peer.current.isBlank
         if ownIsNew, peerIsNew { return Self(.equal, rule: 10) }
-        // Not even "just created" on either side: damaged metadata, and each would want to be target.
+        // Not even "just created" on either side: damaged metadata, and each would want to be
+        // target.
         if ownIsBlank, peerIsBlank, !ownIsNew, !peerIsNew { return Self(.unrelated, rule: 0) }
         if ownIsBlank, !peerIsNew { return Self(.target(full: true), rule: 20) }
         if !ownIsNew, peerIsBlank { return Self(.source(full: true), rule: 30) }
@@ -239,8 +240,8 @@ package struct GenerationComparison: Hashable, Sendable, BitwiseCopyable {
 }
 
 extension Generations {
-    /// Whether this set is that of a source that did not learn of the end of the resync that `target`
-    /// has closed.
+    /// Whether this set is that of a source that did not learn of the end of the resync that
+    /// `target` has closed.
     fileprivate func missedEndOfResync(seenBy target: Generations) -> Bool {
         self.bitmap.names(target.history0) && self.history0.names(target.history1)
     }
@@ -257,11 +258,11 @@ extension Generations {
         self.history0 = self.history1
     }
 
-    /// This set, as it would be if the resync that was cut off had not been, when a source that went
-    /// on alone meets its target again; nil if that is not what happened.
+    /// This set, as it would be if the resync that was cut off had not been, when a source that
+    /// went on alone meets its target again; nil if that is not what happened.
     ///
-    /// Two rules that DRBD 8.4 lacks, since its sources do not start a generation then. It finds rules
-    /// 60 and 80 instead, so with one of those nodes the resync is a full one.
+    /// Two rules that DRBD 8.4 lacks, since its sources do not start a generation then. It finds
+    /// rules 60 and 80 instead, so with one of those nodes the resync is a full one.
     fileprivate func repairedForPeer(with target: Generations) -> (rule: UInt8, Generations)? {
         guard !self.bitmap.isEmpty, target.bitmap.isEmpty else { return nil }
         var repaired = self

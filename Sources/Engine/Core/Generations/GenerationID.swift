@@ -4,8 +4,8 @@ package import Wire
 
 /// The name of one generation of a volume's data: 63 random bits.
 ///
-/// Bit 0 is not part of the name. In the current identifier it says that this node was Primary in the
-/// generation; identifiers that move to another place keep the bit they have.
+/// Bit 0 is not part of the name. In the current identifier it says that this node was Primary in
+/// the generation; identifiers that move to another place keep the bit they have.
 package struct GenerationID: Hashable, Sendable, BitwiseCopyable {
     /// The 64 bits as stored and sent.
     package var rawValue: UInt64

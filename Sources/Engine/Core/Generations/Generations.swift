@@ -8,9 +8,10 @@ package import Wire
 /// - `bitmap` names the generation since which the set bits count; empty while nothing diverges.
 /// - `history` holds older values, newest first.
 ///
-/// Every change has to be in the metadata before anything that follows from it is seen outside: a new
-/// current generation before the first write that the peer lacks is completed, the generation of a
-/// resync before its first block is written. Source: protocol 86 to 101 as `Docs/protocol` has it.
+/// Every change has to be in the metadata before anything that follows from it is seen outside: a
+/// new current generation before the first write that the peer lacks is completed, the generation
+/// of a resync before its first block is written. Source: protocol 86 to 101 as `Docs/protocol` has
+/// it.
 package struct Generations: Hashable, Sendable, BitwiseCopyable {
     package var current: GenerationID
     package var bitmap: GenerationID
@@ -58,8 +59,8 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
     /// Starts a resync as its source and returns the generation to send as P_SYNC_UUID.
     ///
     /// It is a fixed distance from the generation that the bits count from, so that either node can
-    /// tell that a P_SYNC_UUID got lost. Where nothing diverged before, DRBD 8.4 draws a random one;
-    /// we count from the current one, because ``peerMayHaveCurrent`` has to recognise it.
+    /// tell that a P_SYNC_UUID got lost. Where nothing diverged before, DRBD 8.4 draws a random
+    /// one; we count from the current one, because ``peerMayHaveCurrent`` has to recognise it.
     package mutating func startResyncAsSource() -> GenerationID {
         let base = self.bitmap
         var resync = (base.isBlank ? self.current : base).afterResyncOffset
@@ -75,11 +76,11 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
 
     /// Whether the peer may have exactly our data, as far as we know.
     ///
-    /// It has while nothing diverges. It may have during a resync that we are the source of, and after
-    /// one that was cut off: the news that the peer finished it may be what got lost. Whoever writes
-    /// alone then has to start a new generation first, or both nodes would call different data by one
-    /// name. DRBD 8.4 does not, and takes the peer's data if that was changed, too. True once too often
-    /// for a resync without a base, which costs nothing.
+    /// It has while nothing diverges. It may have during a resync that we are the source of, and
+    /// after one that was cut off: the news that the peer finished it may be what got lost. Whoever
+    /// writes alone then has to start a new generation first, or both nodes would call different
+    /// data by one name. DRBD 8.4 does not, and takes the peer's data if that was changed, too.
+    /// True once too often for a resync without a base, which costs nothing.
     package var peerMayHaveCurrent: Bool {
         if self.bitmap.isEmpty { return true }
         if !self.history0.isBlank, self.history0.afterResyncOffset.names(self.bitmap) {
@@ -160,14 +161,16 @@ package enum GenerationRules {
         generations: Generations
     ) -> Bool {
         guard generations.peerMayHaveCurrent, new.disk == .upToDate else { return false }
-        // A Secondary that loses its Primary with the connection is not meant: it writes nothing. One
-        // that stays connected to a Primary without a disk holds the only copy of what that writes.
+        // A Secondary that loses its Primary with the connection is not meant: it writes nothing.
+        // One that stays connected to a Primary without a disk holds the only copy of what that
+        // writes.
         let someoneWrites = new.role == .primary || new.peerRole == .primary
         if someoneWrites, self.losesPeerData(from: old.peerDisk, to: new.peerDisk) { return true }
         return old.peerRole != .primary && new.peerRole == .primary && new.peerDisk < .inconsistent
     }
 
-    /// Whether promotion in the state `new` starts a new generation; else bit 0 of the current is set.
+    /// Whether promotion in the state `new` starts a new generation; else bit 0 of the current is
+    /// set.
     package static func promotionNeedsNew(
         in new: VolumeState,
         forced: Bool,

@@ -45,7 +45,8 @@ package struct UnsupportedSplitBrainPolicy: Error, Hashable, CustomStringConvert
     package let policy: AfterSplitBrainPolicy
 
     package var description: String {
-        "\(self.situation.optionName) \(self.policy.optionValue) is not supported yet; only 'disconnect' is. "
+        "\(self.situation.optionName) \(self.policy.optionValue) is not supported yet; "
+            + "only 'disconnect' is. "
             + "Resolve a split brain by 'connect --discard-my-data' on the node that gives way."
     }
 }

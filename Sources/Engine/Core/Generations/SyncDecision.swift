@@ -38,8 +38,8 @@ package enum SyncRefusal: Hashable, Sendable, BitwiseCopyable {
             "split brain: both nodes have changes that the other lacks; run 'connect "
                 + "--discard-my-data' on the one whose changes are to be lost"
         case .unrelatedData:
-            "unrelated data: the nodes have no generation in common; check that the resource's disks "
-                + "belong together"
+            "unrelated data: the nodes have no generation in common; check that the resource's "
+                + "disks belong together"
         case .needsVersion: "the peer's protocol is too old to tell whose data is newer"
         case .needsWriteSame: "the peer lacks a feature that is needed to tell whose data is newer"
         case .sourceIsInconsistent: "the disk to copy from is inconsistent"
@@ -163,8 +163,8 @@ package struct SyncPlan: Hashable, Sendable, BitwiseCopyable {
         case .needsVersion(let version): .fail(.needsVersion(version))
         case .needsWriteSame: .fail(.needsWriteSame)
         case .splitBrain: self.solve(own: own, peer: peer, full: false)
-        // The bitmaps need not cover what differs. DRBD 8.4 uses them all the same; setting all bits
-        // on one side suffices, because the two bitmaps are joined before the resync.
+        // The bitmaps need not cover what differs. DRBD 8.4 uses them all the same; setting all
+        // bits on one side suffices, because the two bitmaps are joined before the resync.
         case .splitBrainInThePast: self.solve(own: own, peer: peer, full: true)
         }
     }

@@ -52,8 +52,8 @@ package struct ClusterWideAnswer: Hashable, Sendable, BitwiseCopyable {
     /// Answers `request`, which is in the peer's words.
     ///
     /// - Parameters:
-    ///   - ownChangePending: whether this node itself waits for the peer to agree to something. Then
-    ///     the one with the *resolve-conflicts* flag refuses, the other one gives in.
+    ///   - ownChangePending: whether this node itself waits for the peer to agree to something.
+    ///     Then the one with the *resolve-conflicts* flag refuses, the other one gives in.
     package init(
         to request: StateRequest,
         state: VolumeState,

@@ -112,8 +112,8 @@ package struct Promotion: Hashable, Sendable, BitwiseCopyable {
 
 /// The attempts at ending an established connection in agreement with the peer.
 ///
-/// Only for connections of version 100 and above. A forced disconnect, or one of a connection that is
-/// not established, just closes the sockets.
+/// Only for connections of version 100 and above. A forced disconnect, or one of a connection that
+/// is not established, just closes the sockets.
 package struct Disconnection: Hashable, Sendable, BitwiseCopyable {
     package enum Step: Hashable, Sendable, BitwiseCopyable {
         /// Ask the peer by P_CONN_ST_CHG_REQ.

@@ -4,8 +4,8 @@ package import Wire
 
 /// The state of one volume towards its peer, as protocol 86 to 101 sees it.
 ///
-/// A plain value. The rules that belong to it are in extensions: ``sanitized(from:in:)`` adds what a
-/// change implies, ``validity(in:)`` says which states may not be requested, and
+/// A plain value. The rules that belong to it are in extensions: ``sanitized(from:in:)`` adds what
+/// a change implies, ``validity(in:)`` says which states may not be requested, and
 /// ``evaluate(_:_:in:)`` is the one door for a change. Source: DRBD 8.4's state rules as
 /// `Docs/protocol` describes them.
 package struct VolumeState: Hashable, Sendable, BitwiseCopyable {
@@ -114,8 +114,8 @@ package struct StateContext: Hashable, Sendable, BitwiseCopyable {
     package var agreedVersion: UInt32 = 101
     /// Whether the first P_STATE of the handshake was sent and the handshake has not ended.
     package var handshakeRunning = false
-    /// What a Negotiating disk becomes when the connection is lost; nil if the data on it is not what
-    /// the volume was using, so that it has to be dropped.
+    /// What a Negotiating disk becomes when the connection is lost; nil if the data on it is not
+    /// what the volume was using, so that it has to be dropped.
     package var attachedDisks: AttachedDisks?
 
     /// Creates the context of a volume with default options.
