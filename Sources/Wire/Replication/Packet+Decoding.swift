@@ -25,7 +25,14 @@ extension Packet {
             header: header,
             agreement: agreement
         )
-        switch header.command {
+        return try Self.decode(header.command, fields)
+    }
+
+    private static func decode(
+        _ command: PacketCommand,
+        _ fields: borrowing PacketFields
+    ) throws(WireError) -> Packet {
+        switch command {
         case .initialData: return .initialData
         case .initialMeta: return .initialMeta
         case .features: return .features(fields.features())

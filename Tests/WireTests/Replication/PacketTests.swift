@@ -7,6 +7,22 @@ import Wire
 @Suite("Packets")
 struct PacketTests {
     @Test func `have the bytes of the reference's trace`() throws {
+        let trace = try self.handshake() + self.control + self.blocks + self.rangesAndEpochs
+        for (packet, trailing, expected) in trace {
+            let agreement: WireAgreement =
+                PacketCommand.initialMeta.rawValue <= packet.command.rawValue
+                ? .none : WireAgreement(version: 101, features: .announced)
+            let bytes = encodedPacket(
+                packet,
+                trailing: repeatElement(0, count: trailing),
+                under: agreement
+            )
+            let head = Array(bytes.dropLast(trailing))
+            #expect(head == packetBytes(expected), "\(packet)")
+        }
+    }
+
+    private func handshake() throws -> [(packet: Packet, trailing: Int, bytes: String)] {
         let crc32c = try #require(AlgorithmName("crc32c"))
         var sizes = Sizes(
             diskSectors: 0x20_0000,
@@ -23,7 +39,7 @@ struct PacketTests {
         )
         let uuids = UUIDSet(current: 4, bitmap: 0, history0: 0, history1: 0, dirtyBits: 0)
         let zero64 = String(repeating: "00", count: 64)
-        let trace: [(Packet, Int, String)] = [
+        return [
             (.initialData, 0, "83740267 fff2 0000"),
             (.initialMeta, 0, "83740267 fff1 0000"),
             (
@@ -69,6 +85,11 @@ struct PacketTests {
                 .state(try StateWord(rawValue: 0xc882)), 0,
                 h100("000e", "00000004") + "0000c882"
             ),
+        ]
+    }
+
+    private var control: [(packet: Packet, trailing: Int, bytes: String)] {
+        [
             (
                 .stateChangeRequest(StateRequest(role: .primary, disk: .upToDate)), 0,
                 h100("0012", "00000008") + "00001e03 00001001"
@@ -85,6 +106,11 @@ struct PacketTests {
             (.ping, 0, h100("0013", "00000000")),
             (.pingAck, 0, h100("0014", "00000000")),
             (.unplugRemote, 0, h100("0007", "00000000")),
+        ]
+    }
+
+    private var blocks: [(packet: Packet, trailing: Int, bytes: String)] {
+        [
             (
                 .resyncDataRequest(
                     BlockRequest(sector: 0, blockID: .syncer, byteCount: 1 << 20)
@@ -118,6 +144,11 @@ struct PacketTests {
                 ), 0,
                 h100("0016", "00000018") + "0000000000000800 1122334455667788 00001000 00000009"
             ),
+        ]
+    }
+
+    private var rangesAndEpochs: [(packet: Packet, trailing: Int, bytes: String)] {
+        [
             (
                 .barrier(BarrierNumber(rawValue: UInt32(0x0700_0000).bigEndian)), 0,
                 h100("0003", "00000008") + "07000000 00000000"
@@ -162,18 +193,6 @@ struct PacketTests {
                     + "00010000"
             ),
         ]
-        for (packet, trailing, expected) in trace {
-            let agreement: WireAgreement =
-                PacketCommand.initialMeta.rawValue <= packet.command.rawValue
-                ? .none : WireAgreement(version: 101, features: .announced)
-            let bytes = encodedPacket(
-                packet,
-                trailing: repeatElement(0, count: trailing),
-                under: agreement
-            )
-            let head = Array(bytes.dropLast(trailing))
-            #expect(head == packetBytes(expected), "\(packet)")
-        }
     }
 
     @Test func `any value comes back from its bytes, at every version and volume`() throws {
