@@ -272,7 +272,11 @@ extension Resource {
         let packet = self.volumes[index].bitmap?.withWords {
             sender.next(of: $0.span, into: memory)
         }
-        self.volumes[index].bitmapSender = sender.isFinished ? nil : sender
-        return packet ?? nil
+        guard let packet else {
+            self.volumes[index].bitmapSender = nil
+            return nil
+        }
+        self.volumes[index].bitmapSender = sender
+        return packet
     }
 }
