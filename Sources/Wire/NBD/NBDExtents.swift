@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What `base:allocation` says about an extent. Neither flag is always a safe answer.
+/// What `base:allocation` says about an extent.
+///
+/// Neither flag is always a safe answer.
 package struct NBDAllocation: OptionSet, Hashable, Sendable, BitwiseCopyable {
     package let rawValue: UInt32
     package init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -26,9 +28,9 @@ package struct NBDExtent: Hashable, Sendable, BitwiseCopyable {
 
 /// The extents of one block-status reply, from the start of the requested range.
 ///
-/// Neighbours of the same status are merged, what lies behind the range is cut off. It never holds more
-/// than its limit: a reply may cover less than was asked for. A list that nothing was appended to says
-/// "data" for the whole range, the answer when the storage cannot tell.
+/// Neighbours of the same status are merged, what lies behind the range is cut off. It never holds
+/// more than its limit: a reply may cover less than was asked for. A list that nothing was appended
+/// to says "data" for the whole range, the answer when the storage cannot tell.
 package struct NBDExtentList: Sendable, BitwiseCopyable {
     private var extents: InlineArray<64, NBDExtent>
     private var used: Int
@@ -36,7 +38,8 @@ package struct NBDExtentList: Sendable, BitwiseCopyable {
     private let requested: UInt32
     private var covered: UInt32
 
-    /// Creates the list for a request of `byteCount` bytes; `limit` is 1 if the client wants one extent.
+    /// Creates the list for a request of `byteCount` bytes; `limit` is 1 if the client wants one
+    /// extent.
     package init(
         byteCount: UInt32,
         limit: Int = NBDLimits.blockStatusExtentsMaximum
@@ -54,8 +57,9 @@ package struct NBDExtentList: Sendable, BitwiseCopyable {
     /// The number of bytes that the extents appended so far cover.
     package var coveredByteCount: UInt32 { self.covered }
 
-    /// Whether the range is covered, so that nothing more need be looked up. A full list that does not
-    /// cover the range still takes more of the last status.
+    /// Whether the range is covered, so that nothing more need be looked up.
+    ///
+    /// A full list that does not cover the range still takes more of the last status.
     package var isComplete: Bool { self.covered == self.requested }
 
     package subscript(index: Int) -> NBDExtent { self.extents[index] }
@@ -64,7 +68,9 @@ package struct NBDExtentList: Sendable, BitwiseCopyable {
     ///
     /// - Returns: false if there was no room: what follows must not be appended either.
     package mutating func append(byteCount: UInt64, status: NBDAllocation) -> Bool {
-        let length = UInt32(truncatingIfNeeded: min(byteCount, UInt64(self.requested - self.covered)))
+        let length = UInt32(
+            truncatingIfNeeded: min(byteCount, UInt64(self.requested - self.covered))
+        )
         guard length > 0 else { return true }
         if self.used > 0, self.extents[self.used - 1].status == status {
             self.extents[self.used - 1].byteCount += length

@@ -86,8 +86,9 @@ package struct NBDInfoRequest: ~Escapable {
     package let wantsName: Bool
     package let wantsDescription: Bool
 
-    /// Decodes `data`, the whole data of the option. Kinds of information that are not known are
-    /// ignored, as the protocol asks.
+    /// Decodes `data`, the whole data of the option.
+    ///
+    /// Kinds of information that are not known are ignored, as the protocol asks.
     @_lifetime(copy data)
     package init(_ data: RawSpan) throws(NBDOptionFault) {
         let nameEnd = try decodeNameEnd(data)
@@ -114,7 +115,8 @@ package struct NBDInfoRequest: ~Escapable {
 
 /// The data of LIST_META_CONTEXT and SET_META_CONTEXT: an export's name and queries.
 ///
-/// The only context is `base:allocation`. Queries of other namespaces match nothing, which is no error.
+/// The only context is `base:allocation`. Queries of other namespaces match nothing, which is no
+/// error.
 package struct NBDMetaContextRequest: ~Escapable {
     package let name: RawSpan
     /// Whether a client that lists contexts is to see `base:allocation`.

@@ -2,8 +2,8 @@
 
 /// What a server sends during the negotiation.
 ///
-/// Each function writes one message to the start of `memory` and returns its length. They trap when the
-/// memory is too small: ``headerByteCount`` and the texts' lengths say what is needed.
+/// Each function writes one message to the start of `memory` and returns its length. They trap when
+/// the memory is too small: ``headerByteCount`` and the texts' lengths say what is needed.
 package enum NBDOptionReply {
     /// The server's first message.
     package static func encodeGreeting(
@@ -118,7 +118,9 @@ package enum NBDOptionReply {
         return writer.count
     }
 
-    /// REP_META_CONTEXT for `base:allocation`. `identifier` is 0 when contexts are only listed.
+    /// REP_META_CONTEXT for `base:allocation`.
+    ///
+    /// `identifier` is 0 when contexts are only listed.
     package static func encodeBaseAllocation(
         _ option: UInt32,
         identifier: UInt32,

@@ -101,7 +101,9 @@ package struct NBDCommandFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
     package static var fastZero: Self { Self(rawValue: 1 << 4) }
 }
 
-/// The command of a request. CACHE, RESIZE and others are refused as unknown.
+/// The command of a request.
+///
+/// CACHE, RESIZE and others are refused as unknown.
 package enum NBDCommand: UInt16, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case read = 0
     case write = 1

@@ -3,8 +3,8 @@
 /// The head of a reply of the transmission phase: all of it but the data of a read.
 ///
 /// Each function writes one head to the start of `memory` and returns its length, at most
-/// ``NBDLimits/replyHeadByteCountMaximum``. Each structured reply is one chunk, so it carries the flag
-/// DONE.
+/// ``NBDLimits/replyHeadByteCountMaximum``. Each structured reply is one chunk, so it carries the
+/// flag DONE.
 package enum NBDReply {
     /// A simple reply; the data of a successful read follows it.
     package static func encodeSimple(
@@ -44,8 +44,8 @@ package enum NBDReply {
         return writer.count
     }
 
-    /// A structured error with a sentence for the user of the client, and the offset of the byte that
-    /// could not be served if it is known.
+    /// A structured error with a sentence for the user of the client, and the offset of the byte
+    /// that could not be served if it is known.
     package static func encodeError(
         cookie: UInt64,
         _ error: NBDError,
@@ -64,8 +64,9 @@ package enum NBDReply {
         return writer.count
     }
 
-    /// A structured reply to a block status. `context` is the number that SET_META_CONTEXT was answered
-    /// with.
+    /// A structured reply to a block status.
+    ///
+    /// `context` is the number that SET_META_CONTEXT was answered with.
     package static func encodeBlockStatus(
         cookie: UInt64,
         context: UInt32,

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The header of a request, 28 bytes. Nothing but the magic number has been checked.
+/// The header of a request, 28 bytes.
+///
+/// Nothing but the magic number has been checked.
 package struct NBDRequest: Hashable, Sendable, BitwiseCopyable {
     package var flags: NBDCommandFlags
     /// The command as received; it need not be one of ``NBDCommand``.
     package var command: UInt16
-    /// Eight bytes that the reply echoes. They have no meaning here, not even an order.
+    /// Eight bytes that the reply echoes.
+    ///
+    /// They have no meaning here, not even an order.
     package var cookie: UInt64
     /// In bytes.
     package var offset: UInt64

@@ -8,7 +8,8 @@ import TestSupport
 import Testing
 import Wire
 
-/// Other people's NBD clients, one connection after the other, against the session on a unix socket.
+/// Other people's NBD clients, one connection after the other, against the session on a unix
+/// socket.
 @Suite(.serialized)
 struct ExportClientsTests {
     @Test(.enabled(if: isInstalled("nbdinfo"), "nbdinfo (libnbd-bin) is not installed"))

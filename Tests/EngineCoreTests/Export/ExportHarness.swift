@@ -4,8 +4,9 @@ import EngineCore
 import Primitives
 import Wire
 
-/// A driver of an ``ExportSession`` with its volumes in memory. It does what the type's contract says and
-/// checks what the type promises.
+/// A driver of an ``ExportSession`` with its volumes in memory.
+///
+/// It does what the type's contract says and checks what the type promises.
 final class ExportHarness {
     private var session = ExportSession()
     private var actions = ExportSession.Actions()
@@ -49,6 +50,11 @@ final class ExportHarness {
         return self.sent
     }
 
+    /// Carries out a submitted request, or fails it with `error`.
+    func complete(_ slot: UInt32, _ error: NBDError? = nil) {
+        self.receive(.completed(slot: slot, error ?? self.perform(slot)))
+    }
+
     func receive(_ event: ExportEvent) {
         self.session.receive(event, exports: self.directory, at: self.now, into: &self.actions)
         self.carryOut()
@@ -63,8 +69,10 @@ final class ExportHarness {
 
     /// Receives `bytes` in pieces of the given size.
     func feed(_ bytes: [UInt8], by size: Int) {
-        for start in stride(from: 0, to: bytes.count, by: size) {
-            self.feed(Array(bytes[start..<min(start + size, bytes.count)]))
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            self.feed(Array(rest.prefix(size)))
+            rest = rest.dropFirst(size)
         }
     }
 
@@ -127,7 +135,8 @@ final class ExportHarness {
             case .close(let reason):
                 precondition(self.closeReason == nil, "closed twice")
                 self.closeReason = reason
-                if self.isAutomatic, let pending = self.pendingPayload {
+                if let pending = self.pendingPayload {
+                    self.pendingPayload = nil
                     self.enqueue(.payloadRead(slot: pending.slot))
                 }
             case .finished:

@@ -23,7 +23,7 @@ struct ExportNegotiationTests {
 
     private func answers(_ harness: ExportHarness, _ bytes: [UInt8]) -> [ServerBytes.OptionReply] {
         harness.feed(bytes)
-        var server = ServerBytes(harness.takeSent())
+        let server = ServerBytes(harness.takeSent())
         var replies: [ServerBytes.OptionReply] = []
         while let reply = server.optionReply() { replies.append(reply) }
         #expect(server.isEmpty)
@@ -41,7 +41,8 @@ struct ExportNegotiationTests {
     @Test func `GO tells size, flags and block sizes and enters transmission`() {
         let harness = self.negotiating()
         let replies = self.answers(harness, ClientBytes.info(7, "data/0", [0, 1, 2, 3, 99]))
-        // HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN; no DF without structured replies.
+        // HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN; no DF without structured
+        // replies.
         let export = big(UInt16(0)) + big(UInt64(1_048_576)) + big(UInt16(0b1_0110_1101))
         let block = big(UInt16(3)) + big(UInt32(512)) + big(UInt32(4096)) + big(UInt32(33_554_432))
         #expect(
@@ -339,7 +340,8 @@ struct ExportNegotiationTests {
         #expect(harness.takeActions() == [.finished])
     }
 
-    @Test func `a granted export is in use before the answer is sent, until the connection closes`() {
+    @Test func `a granted export is in use before the answer is sent, until the connection closes`()
+    {
         let harness = ExportHarness()
         harness.receive(.connected)
         harness.feed(ClientBytes.flags())

@@ -42,20 +42,20 @@ func big<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
 }
 
 /// Takes a server's bytes apart, by the protocol's description and not with our codec.
-struct ServerBytes {
+final class ServerBytes {
     private(set) var bytes: ArraySlice<UInt8>
 
     init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
 
     var isEmpty: Bool { self.bytes.isEmpty }
 
-    mutating func take(_ count: Int) -> [UInt8] {
+    func take(_ count: Int) -> [UInt8] {
         let taken = Array(self.bytes.prefix(count))
         self.bytes = self.bytes.dropFirst(count)
         return taken
     }
 
-    mutating func number<Value: FixedWidthInteger>(_: Value.Type = Value.self) -> Value {
+    func number<Value: FixedWidthInteger>(_: Value.Type = Value.self) -> Value {
         self.take(MemoryLayout<Value>.size).reduce(0) { $0 << 8 | Value($1) }
     }
 
@@ -68,7 +68,7 @@ struct ServerBytes {
     }
 
     /// The next answer to an option; nil if the bytes are none.
-    mutating func optionReply() -> OptionReply? {
+    func optionReply() -> OptionReply? {
         guard self.bytes.count >= 20, self.number(UInt64.self) == 0x3e8_8904_5565a9 else {
             return nil
         }
@@ -89,7 +89,7 @@ struct ServerBytes {
     }
 
     /// The next reply; `dataCount` is the length of data behind a successful simple reply.
-    mutating func reply(dataCount: (UInt64) -> Int = { _ in 0 }) -> Reply? {
+    func reply(dataCount: (UInt64) -> Int = { _ in 0 }) -> Reply? {
         guard self.bytes.count >= 16 else { return nil }
         switch self.number(UInt32.self) {
         case 0x6744_6698:

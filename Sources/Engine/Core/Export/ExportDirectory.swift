@@ -23,8 +23,10 @@ package struct ExportDescription: Hashable, Sendable {
     package let availability: Availability
     package let abilities: ExportAbilities
 
-    /// Creates a description. Traps if a text is longer than NBD allows (4096 bytes) or the size is no
-    /// multiple of 512: names come from our configuration, sizes from our metadata.
+    /// Creates a description.
+    ///
+    /// Traps if a text is longer than NBD allows (4096 bytes) or the size is no multiple of 512:
+    /// names come from our configuration, sizes from our metadata.
     package init(
         identifier: UInt32,
         name: String,
@@ -60,7 +62,9 @@ package struct ExportAbilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
     /// A flush on one connection covers what all connections have written.
     package static var multiConnection: Self { Self(rawValue: 1 << 3) }
 
-    /// The flags announced to a client. The export is never read-only, rotational or cached.
+    /// The flags announced to a client.
+    ///
+    /// The export is never read-only, rotational or cached.
     package func transmissionFlags(structuredReplies: Bool) -> NBDTransmissionFlags {
         var flags: NBDTransmissionFlags = [.hasFlags, .sendFlush, .sendForcedUnitAccess]
         if self.contains(.trim) { flags.insert(.sendTrim) }

@@ -9,13 +9,15 @@ package enum ExportEvent: Hashable, Sendable, BitwiseCopyable {
     /// The answer to ``ExportAction/sendOutput``: the memory may be used again. Exactly one each.
     case outputSent
     /// The answer to ``ExportAction/readPayload(slot:byteCount:)``: the payload is whole, or the
-    /// connection was lost or closed before and nothing will be written to the buffer any more. Exactly
-    /// one each.
+    /// connection was lost or closed before and nothing will be written to the buffer any more.
+    /// Exactly one each.
     case payloadRead(slot: UInt32)
-    /// The answer to ``ExportAction/submit(slot:_:)``: the error, or nil for success. Exactly one each.
+    /// The answer to ``ExportAction/submit(slot:_:)``: the error, or nil for success. Exactly one
+    /// each.
     case completed(slot: UInt32, NBDError?)
-    /// The answer to ``ExportAction/reply(slot:payloadByteCount:)``: the reply has been sent, or the
-    /// connection was lost or closed before, and its buffer is not used any more. Exactly one each.
+    /// The answer to ``ExportAction/reply(slot:payloadByteCount:)``: the reply has been sent, or
+    /// the connection was lost or closed before, and its buffer is not used any more. Exactly one
+    /// each.
     case replySent(slot: UInt32)
     /// The client has closed the connection, or it is broken.
     case connectionLost
@@ -38,8 +40,8 @@ package enum ExportAction: Hashable, Sendable, BitwiseCopyable {
     case readPayload(slot: UInt32, byteCount: UInt32)
     /// Carry out the request. A read's buffer is provided now; a write's is filled.
     case submit(slot: UInt32, ExportRequest)
-    /// Send the head from ``ExportSession/encodeReply(of:into:)`` and then `payloadByteCount` bytes of
-    /// the slot's buffer.
+    /// Send the head from ``ExportSession/encodeReply(of:into:)`` and then `payloadByteCount` bytes
+    /// of the slot's buffer.
     case reply(slot: UInt32, payloadByteCount: UInt32)
     /// The same with the head from ``ExportSession/encodeBlockStatus(of:_:into:)``.
     case replyBlockStatus(slot: UInt32)

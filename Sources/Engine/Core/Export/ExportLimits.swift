@@ -5,14 +5,18 @@ internal import Wire
 
 /// Limits of one NBD connection.
 package enum ExportLimits {
-    /// Requests in flight, until their replies are sent. qemu sends 16, the kernel 128 by default.
+    /// Requests in flight, until their replies are sent.
+    ///
+    /// By default qemu sends 16 and the kernel 128.
     package static var requestsInFlight: Int { 256 }
     /// Payload in flight in bytes: two requests of the maximum size.
     package static var payloadInFlight: UInt64 { 2 * UInt64(NBDLimits.payloadMaximum) }
-    /// The longest payload of a refused write that is read and dropped to stay in step. A client that
-    /// sends more has ignored the announced maximum twice over.
+    /// The longest payload of a refused write that is read and dropped to stay in step.
+    ///
+    /// A client that sends more has ignored the announced maximum twice over.
     package static var refusedPayload: UInt32 { 2 * NBDLimits.payloadMaximum }
-    /// Options of one negotiation: a client that lists a thousand exports and asks about each passes.
+    /// Options of one negotiation: a client that lists a thousand exports and asks about each
+    /// passes.
     package static var options: Int { 4096 }
     /// The longest data of an option that is read and dropped; more ends the connection.
     package static var refusedOptionData: UInt32 { 65_536 }

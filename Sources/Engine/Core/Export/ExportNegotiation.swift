@@ -11,8 +11,8 @@ import Wire
 ///                                 ▼  │
 ///                               listing
 ///
-/// One message is answered at a time: while an answer is being sent nothing is consumed, so a client that
-/// does not read its answers is not served.
+/// One message is answered at a time: while an answer is being sent nothing is consumed, so a
+/// client that does not read its answers is not served.
 struct ExportNegotiation: ~Copyable {
     /// What became of one message.
     enum Verdict: Hashable, BitwiseCopyable {
@@ -81,7 +81,9 @@ struct ExportNegotiation: ~Copyable {
         }
     }
 
-    /// The number of staged bytes that the next message needs. It is seen from `bytes`, which begin it.
+    /// The number of staged bytes that the next message needs.
+    ///
+    /// It is seen from `bytes`, which begin it.
     func neededByteCount(_ bytes: RawSpan) -> Int {
         if self.skipByteCount > 0 { return 1 }
         switch self.state {
@@ -94,7 +96,9 @@ struct ExportNegotiation: ~Copyable {
         }
     }
 
-    /// The output was sent. The verdict is `answer` if a list goes on.
+    /// The output was sent.
+    ///
+    /// The verdict is `answer` if a list goes on.
     mutating func outputSent(exports: borrowing ExportDirectory) -> Verdict {
         self.outputByteCount = 0
         guard case .listing(let next) = self.state else { return .proceed }
@@ -267,8 +271,9 @@ extension ExportNegotiation {
         return .answer
     }
 
-    /// Appends as many entries as there is room for. The directory may have changed since the last
-    /// call: the list is a walk, not a snapshot.
+    /// Appends as many entries as there is room for.
+    ///
+    /// The directory may have changed since the last call: the list is a walk, not a snapshot.
     private mutating func list(from first: Int, exports: borrowing ExportDirectory) {
         let header = NBDLimits.optionReplyHeaderByteCount
         var next = first

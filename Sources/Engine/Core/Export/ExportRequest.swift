@@ -79,7 +79,9 @@ package struct ExportAgreement: Hashable, Sendable, BitwiseCopyable {
     package var blockStatus: Bool
 }
 
-/// Why a request is answered with an error before anything was done. The stream stays in step.
+/// Why a request is answered with an error before anything was done.
+///
+/// The stream stays in step.
 package enum ExportRefusal: Error, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case unknownCommand
     case commandNotAnnounced
@@ -176,8 +178,9 @@ extension ExportRequest {
         }
     }
 
-    /// A request of no bytes is unspecified in NBD; we refuse it, as nbdkit does. There is no
-    /// read-modify-write: what is not whole sectors is refused.
+    /// A request of no bytes is unspecified in NBD; we refuse it, as nbdkit does.
+    ///
+    /// There is no read-modify-write: what is not whole sectors is refused.
     private static func checkRange(
         _ request: NBDRequest,
         _ kind: Kind,

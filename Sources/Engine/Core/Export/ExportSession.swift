@@ -12,25 +12,27 @@ package import Wire
 ///                              │ nothing outstanding
 ///                           finished
 ///
-/// **How bytes get in.** The driver receives into a stage of at least ``ExportLimits/stageByteCount``
-/// bytes. While ``input`` is ``ExportInput/bytes(minimum:)`` and as many bytes are staged, it hands all
-/// staged bytes to ``receive(_:exports:into:)``, drops from the front as many as that returns, and
-/// carries out the actions. Pipelined requests are thus taken from the stage without a copy, many at a
-/// time. After ``ExportAction/readPayload(slot:byteCount:)``, the last action of its call, the next
-/// `byteCount` bytes are not for the session: the driver moves them from the stage and from the socket
-/// to the slot's buffer and reports ``ExportEvent/payloadRead(slot:)``. When there are fewer bytes than
+/// **How bytes get in.** The driver receives into a stage of at least
+/// ``ExportLimits/stageByteCount`` bytes. While ``input`` is ``ExportInput/bytes(minimum:)`` and as
+/// many bytes are staged, it hands all staged bytes to ``receive(_:exports:into:)``, drops from the
+/// front as many as that returns, and carries out the actions. Pipelined requests are thus taken
+/// from the stage without a copy, many at a time. After
+/// ``ExportAction/readPayload(slot:byteCount:)``, the last action of its call, the next `byteCount`
+/// bytes are not for the session: the driver moves them from the stage and from the socket to the
+/// slot's buffer and reports ``ExportEvent/payloadRead(slot:)``. When there are fewer bytes than
 /// ``input`` wants, it receives more. It looks at ``input`` again after every event.
 ///
 /// **What it guarantees.** Each request is answered once, or not at all after
 /// ``ExportAction/close(_:)``. Each slot ends with one ``ExportAction/release(slot:)``, also then.
-/// Requests and their payload in flight have limits, until the replies are sent. Nothing that a client
-/// sends can trap. After ``ExportAction/close(_:)`` come only releases and
+/// Requests and their payload in flight have limits, until the replies are sent. Nothing that a
+/// client sends can trap. After ``ExportAction/close(_:)`` come only releases and
 /// ``ExportAction/finished``.
 ///
-/// **What it assumes.** Each of ``ExportAction/sendOutput``, ``ExportAction/readPayload(slot:byteCount:)``,
-/// ``ExportAction/submit(slot:_:)`` and the two reply actions is answered by exactly one event, in any
-/// order, also after the connection was closed. After ``ExportEvent/connectionLost`` those of the socket
-/// follow as soon as the kernel no longer uses their memory.
+/// **What it assumes.** Each of ``ExportAction/sendOutput``,
+/// ``ExportAction/readPayload(slot:byteCount:)``, ``ExportAction/submit(slot:_:)`` and the two
+/// reply actions is answered by exactly one event, in any order, also after the connection was
+/// closed. After ``ExportEvent/connectionLost`` those of the socket follow as soon as the kernel no
+/// longer uses their memory.
 ///
 /// The format and the rules are those of `doc/proto.md` of the NetworkBlockDevice project.
 package struct ExportSession: ~Copyable {
@@ -60,7 +62,9 @@ package struct ExportSession: ~Copyable {
     /// When ``ExportEvent/timer`` is wanted; `distantFuture` if not at all.
     package private(set) var nextDeadline: Instant = .distantFuture
     /// The export that the client uses: set from the decision to grant it until the connection is
-    /// closed. While a client of a resource has one, the resource cannot become Secondary.
+    /// closed.
+    ///
+    /// While a client of a resource has one, the resource cannot become Secondary.
     package private(set) var grantedExport: UInt32?
 
     package init() { self.negotiation = ExportNegotiation() }
@@ -104,8 +108,8 @@ package struct ExportSession: ~Copyable {
         }
     }
 
-    /// Takes messages from the start of `bytes`, the client's staged bytes, and returns how many bytes it
-    /// has consumed: 0 if the first message is not complete, or nothing is wanted now.
+    /// Takes messages from the start of `bytes`, the client's staged bytes, and returns how many
+    /// bytes it has consumed: 0 if the first message is not complete, or nothing is wanted now.
     package mutating func receive(
         _ bytes: RawSpan,
         exports: borrowing ExportDirectory,
@@ -154,8 +158,10 @@ package struct ExportSession: ~Copyable {
         self.endIfNothingIsLeft(into: &actions)
     }
 
-    /// Writes the head of the reply that ``ExportAction/reply(slot:payloadByteCount:)`` asks for and
-    /// returns its length. `memory` has ``NBDLimits/replyHeadByteCountMaximum`` bytes or more.
+    /// Writes the head of the reply that ``ExportAction/reply(slot:payloadByteCount:)`` asks for
+    /// and returns its length.
+    ///
+    /// `memory` has ``NBDLimits/replyHeadByteCountMaximum`` bytes or more.
     package func encodeReply(
         of slot: UInt32,
         into memory: UnsafeMutableRawBufferPointer
@@ -166,9 +172,11 @@ package struct ExportSession: ~Copyable {
         }
     }
 
-    /// Writes the reply that ``ExportAction/replyBlockStatus(slot:)`` asks for and returns its length.
+    /// Writes the reply that ``ExportAction/replyBlockStatus(slot:)`` asks for and returns its
+    /// length.
     ///
-    /// `extents` begins as ``ExportRequest/emptyExtentList`` of the request; left empty it says "data".
+    /// `extents` begins as ``ExportRequest/emptyExtentList`` of the request; left empty it says
+    /// "data".
     package func encodeBlockStatus(
         of slot: UInt32,
         _ extents: borrowing NBDExtentList,

@@ -5,8 +5,8 @@ import Wire
 
 /// The requests of one client in transmission.
 ///
-/// Each request has a slot from its header to the last byte of its reply, a refused one too: a client
-/// that does not read its replies soon has no slot left and is not read from any more.
+/// Each request has a slot from its header to the last byte of its reply, a refused one too: a
+/// client that does not read its replies soon has no slot left and is not read from any more.
 ///
 ///     write:   receiving ──payload read──▶ submitted ──completed──▶ replying ──reply sent──▶ free
 ///     others:                              submitted ──completed──▶ replying ──reply sent──▶ free
@@ -33,7 +33,9 @@ struct ExportTransmission: ~Copyable {
         case refusal(ExportRefusal)
     }
 
-    /// One request. Not private: Swift 6.3.1 fails to emit the table of a private type.
+    /// One request.
+    ///
+    /// Not private: Swift 6.3.1 fails to emit the table of a private type.
     struct Entry: BitwiseCopyable {
         var cookie: UInt64
         var request: ExportRequest
@@ -66,8 +68,8 @@ struct ExportTransmission: ~Copyable {
         return hasRoom ? .bytes(minimum: NBDLimits.requestByteCount) : .paused
     }
 
-    /// Takes all requests from the start of `bytes` that are complete and for which there is room, up to
-    /// the payload of a write.
+    /// Takes all requests from the start of `bytes` that are complete and for which there is room,
+    /// up to the payload of a write.
     mutating func receive(
         _ bytes: RawSpan,
         into actions: inout ExportSession.Actions
@@ -135,7 +137,9 @@ struct ExportTransmission: ~Copyable {
         return .taken
     }
 
-    /// Answers a request that will not be carried out. The payload of a write is dropped.
+    /// Answers a request that will not be carried out.
+    ///
+    /// The payload of a write is dropped.
     private mutating func refuse(
         _ header: NBDRequest,
         _ refusal: ExportRefusal,
@@ -226,8 +230,8 @@ extension ExportTransmission {
 
     /// Writes the head of a reply and returns its length.
     ///
-    /// With structured replies a read must be answered by one, and errors by one with a sentence; the
-    /// success of the other commands is a simple reply, which is shorter.
+    /// With structured replies a read must be answered by one, and errors by one with a sentence;
+    /// the success of the other commands is a simple reply, which is shorter.
     func encodeReply(of slot: UInt32, into memory: UnsafeMutableRawBufferPointer) -> Int {
         let entry = self.slots[slot]
         invariant(entry.stage == .replying, "a request to be answered")
