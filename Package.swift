@@ -87,6 +87,8 @@ let package = Package(
             ["COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor"]
         ),
 
+        tool("bsrmeta", ["Metadata"]),
+
         .target(
             name: "TestSupport",
             dependencies: ["Primitives", "CZstd"],

@@ -208,6 +208,12 @@ package struct StoredMetadata: Hashable, Sendable {
         self.warnings = []
     }
 
+    init(superblock: AnySuperblock, layout: Layout) {
+        self.superblock = superblock
+        self.layout = layout
+        self.warnings = []
+    }
+
     /// The agreed size as far as this device can hold it.
     package var effectiveSectors: UInt64 {
         min(self.superblock.effectiveSectors, self.layout.usableSectors)
