@@ -81,11 +81,14 @@ let package = Package(
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
+        library("Configuration", ["Primitives"]),
         library(
             "Engine",
             at: "Engine/Runtime",
             ["COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor"]
         ),
+
+        tool("bsradm", ["Configuration"]),
 
         .target(
             name: "TestSupport",
@@ -99,5 +102,7 @@ let package = Package(
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
         tests("ReactorTests", ["Reactor"]),
+        tests("ConfigurationTests", ["Configuration"]),
+        tests("InteropTests", ["bsradm"]),
     ]
 )
