@@ -25,7 +25,7 @@ package struct Dump {
         let host = resource.hosts.first { self.node.matches($0) }
         let isStacked = host.map { if case .stacked = $0.kind { true } else { false } } ?? false
         self.line(
-            "# resource \(resource.name) on \(self.node.name): "
+            "# resource \(Self.name(resource.name)) on \(self.node.name): "
                 + (host == nil ? "ignored, " : "not ignored, ")
                 + (isStacked ? "stacked" : "not stacked")
         )

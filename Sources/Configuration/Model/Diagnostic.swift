@@ -6,7 +6,7 @@ import Primitives
 package struct SourcePosition: Hashable, Sendable, CustomStringConvertible {
     /// The file's name.
     package var file: String
-    /// The line, counted from 1.
+    /// The line, counted from 1; 0 for the file as a whole.
     package var line: Int
 
     /// Creates a position.
@@ -32,8 +32,10 @@ package struct Diagnostic: Error, Hashable, Sendable, CustomStringConvertible {
         self.message = message
     }
 
-    /// `FILE:LINE: MESSAGE`.
-    package var description: String { "\(self.position): \(self.message)" }
+    /// `FILE:LINE: MESSAGE`; the message alone if the file could not be read.
+    package var description: String {
+        self.position.line == 0 ? self.message : "\(self.position): \(self.message)"
+    }
 }
 
 /// Why a configuration is refused: everything that was found, in order.
