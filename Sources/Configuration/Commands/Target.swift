@@ -23,6 +23,13 @@ package struct Target: Sendable {
     /// The index into the view's peers, if one was named.
     package var peer: Int?
 
+    /// Creates a target.
+    package init(view: NodeView, volume: Int? = nil, peer: Int? = nil) {
+        self.view = view
+        self.volume = volume
+        self.peer = peer
+    }
+
     /// The selected volumes.
     package var volumes: [LocalVolume] {
         self.view.volumes.filter { self.volume == nil || $0.number == self.volume }

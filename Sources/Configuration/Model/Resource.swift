@@ -122,6 +122,12 @@ package struct Volume: Hashable, Sendable {
         /// The minor number.
         package var minor: Int
 
+        /// Creates a device.
+        package init(name: String?, minor: Int) {
+            self.name = name
+            self.minor = minor
+        }
+
         /// The name, by default made from the minor number.
         package var path: String { self.name ?? "/dev/drbd\(self.minor)" }
     }

@@ -184,6 +184,12 @@ package struct PeerDeviceOptions: Sendable, Hashable {
         package var replication: UInt64
         /// The share of resync.
         package var resync: UInt64
+
+        /// Creates the shares.
+        package init(replication: UInt64, resync: UInt64) {
+            self.replication = replication
+            self.resync = resync
+        }
     }
 
     /// Fixed resync rate and start of the variable one, per second.

@@ -5,7 +5,7 @@ extension Parser {
     mutating func parseResource() throws(Diagnostic) {
         let start = self.position
         self.advance()
-        let name = try self.name("a resource name")
+        let name = try self.resourceName()
         if let first = self.configuration.resources.first(where: { $0.name == name }) {
             throw Self.conflict(start, "resource section '\(name)'", first.position)
         }
@@ -19,6 +19,24 @@ extension Parser {
             try self.parseResourceStatement(of: &resource, &seen)
         }
         self.configuration.resources.append(resource)
+    }
+
+    /// Takes a name that can stand in targets, export names and file names.
+    private mutating func resourceName() throws(Diagnostic) -> String {
+        let start = self.position
+        let name = try self.name("a resource name")
+        let isPlain = name.utf8.allSatisfy {
+            (0x21...0x7E).contains($0) && !"/:\"\\".utf8.contains($0)
+        }
+        let isTaken = name == "all" || name.hasPrefix("minor-") || name == "." || name == ".."
+        guard isPlain, !isTaken, !name.hasPrefix("-"), name.utf8.count <= Limits.wordBytes else {
+            throw Diagnostic(
+                start,
+                "'\(name)' is no name for a resource: up to \(Limits.wordBytes) ASCII characters "
+                    + "without blanks, / : \" and \\, and not all, minor-... or -..."
+            )
+        }
+        return name
     }
 
     private mutating func parseResourceStatement(
