@@ -81,6 +81,7 @@ let package = Package(
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
+        library("Configuration", ["Primitives"]),
         library(
             "Engine",
             at: "Engine/Runtime",
@@ -88,6 +89,7 @@ let package = Package(
         ),
 
         tool("bsrmeta", ["Metadata"]),
+        tool("bsradm", ["Configuration"]),
 
         .target(
             name: "TestSupport",
@@ -105,5 +107,7 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
+        tests("ConfigurationTests", ["Configuration"]),
+        tests("InteropTests", ["bsradm"]),
     ]
 )

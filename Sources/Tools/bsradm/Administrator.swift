@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import Configuration
+import Foundation
+
+/// One run of `bsradm`: reads the configuration, then prints it or has the backend tools act.
+struct Administrator {
+    private let invocation: Invocation
+    private let configuration: Configuration
+    private let node: NodeIdentity
+
+    /// Exit codes of our own; the backend's are passed on.
+    enum ExitCode {
+        static let usage: Int32 = 1
+        static let configuration: Int32 = 10
+        static let system: Int32 = 20
+    }
+
+    /// Runs the command line of the process; the result is its exit code.
+    static func main() -> Int32 {
+        let environment = ProcessInfo.processInfo.environment
+        do throws(UsageError) {
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            return try Self.run(try Invocation(arguments, environment: environment))
+        } catch {
+            Self.complain(error.message)
+            return error.exitCode
+        }
+    }
+
+    private static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
+        switch invocation.request {
+        case .help(let verb): print(try Help.text(about: verb))
+        case .version: print(Help.version)
+        case .dump, .verb:
+            let configuration: Configuration
+            do throws(ConfigurationError) {
+                let path = invocation.configurationFile
+                configuration = try Parser.parse(path, from: SystemFiles())
+            } catch {
+                Self.complain(error.description)
+                return error.isUnreadable ? ExitCode.system : ExitCode.configuration
+            }
+            return try Self(invocation, configuration).run()
+        }
+        return 0
+    }
+
+    private init(_ invocation: Invocation, _ configuration: Configuration) {
+        self.invocation = invocation
+        self.configuration = configuration
+        self.node = .current(name: invocation.node ?? configuration.global.hostName)
+    }
+
+    /// Prints `text` on standard error.
+    static func complain(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    private func run() throws(UsageError) -> Int32 {
+        for warning in self.configuration.warnings { Self.complain(warning.description) }
+        guard case .verb(let verb) = self.invocation.request else {
+            try self.dump()
+            return 0
+        }
+        let finder = TargetFinder(self.configuration, on: self.node)
+        if verb.scope == .configuration {
+            try ShellQuery.answer(verb, self.configuration, finder.views())
+            return 0
+        }
+        if verb == .status, self.invocation.targets.isEmpty { return self.statusOfAll() }
+        if self.invocation.targets.isEmpty { throw UsageError("No resource names specified") }
+        let targets = try finder.targets(self.invocation.targets, for: verb)
+        if verb.rawValue.hasPrefix("sh-") {
+            let query = ShellQuery(verb, runDirectory: self.invocation.runDirectory)
+            for target in targets { try query.answer(target) }
+            return 0
+        }
+        return try self.execute(verb, targets)
+    }
+
+    private func dump() throws(UsageError) {
+        var dump = Dump(node: self.node)
+        var resources = self.configuration.resources
+        let names = self.invocation.targets
+        if names.isEmpty || names.contains("all") {
+            dump.writeHead(of: self.configuration)
+        } else {
+            resources = []
+            for name in names {
+                guard let resource = self.configuration.resource(named: name) else {
+                    throw UsageError("'\(name)' not defined in your config (for this host).")
+                }
+                resources.append(resource)
+            }
+        }
+        for resource in resources {
+            do throws(Diagnostic) {
+                dump.write(
+                    self.invocation.isVerbose
+                        ? try self.configuration.expanded(resource) : resource
+                )
+            } catch {
+                throw UsageError(error.description, exitCode: ExitCode.configuration)
+            }
+        }
+        print(dump.text, terminator: "")
+    }
+
+    // MARK: Backend commands
+
+    private func execute(_ verb: Verb, _ targets: [Target]) throws(UsageError) -> Int32 {
+        let backend = Backend(self.invocation, node: self.node.name)
+        var commands: [BackendCommand] = []
+        for target in targets {
+            switch verb {
+            case .adjust:
+                let running = try self.running(target, backend)
+                commands += AdjustPlan.commands(
+                    target,
+                    running: running,
+                    self.invocation.options
+                )
+            case .up where !self.invocation.isDryRun && backend.hasResource(target.name):
+                commands += AdjustPlan.commands(
+                    target,
+                    running: try self.running(target, backend)
+                )
+            default:
+                commands += try CommandPlan.commands(verb, target, self.invocation.options)
+            }
+        }
+        let staged = commands.filter { $0.stage != nil }
+        commands = commands.filter { $0.stage == nil }
+        commands += Dictionary(grouping: staged) { $0.stage ?? .connect }
+            .sorted { $0.key < $1.key }
+            .flatMap(\.value)
+        return Execution(backend, self.invocation).run(commands)
+    }
+
+    /// What the engine has of `target`; nil if it has nothing.
+    ///
+    /// In a dry run `FAKE_BSRSETUP_SHOW` may name a file with the text of `bsrsetup show`.
+    private func running(_ target: Target, _ backend: Backend) throws(UsageError)
+        -> RunningResource?
+    {
+        let fake = ProcessInfo.processInfo.environment["FAKE_BSRSETUP_SHOW"]
+        let text: [UInt8]?
+        if self.invocation.isDryRun, let fake {
+            do throws(FileFailure) {
+                text = try SystemFiles().read(fake)
+            } catch {
+                throw UsageError("Can not open '\(fake)': \(error.reason)", exitCode: 20)
+            }
+        } else {
+            text = try backend.show(target.name)
+        }
+        guard let text else { return nil }
+        do throws(Diagnostic) {
+            return try RunningStateParser.parse(text).first { $0.name == target.name }
+        } catch {
+            throw UsageError(error.description, exitCode: ExitCode.system)
+        }
+    }
+
+    private func statusOfAll() -> Int32 {
+        let command = BackendCommand(
+            tool: .setup,
+            arguments: ["status"] + self.invocation.options.map(\.word),
+            resource: "all"
+        )
+        let backend = Backend(self.invocation, node: self.node.name)
+        return Execution(backend, self.invocation).run([command])
+    }
+}
+
+extension Target {
+    /// The resource's name.
+    var name: String { self.view.resource.name }
+}
