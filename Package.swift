@@ -102,7 +102,14 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
-        tests("ReactorTests", ["Reactor"]),
+        .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),
+        .executableTarget(
+            name: "reactor-allocations",
+            dependencies: ["Reactor", "Primitives", "CAllocationCounter"],
+            path: "Tests/ReactorAllocations/Program",
+            swiftSettings: settings
+        ),
+        tests("ReactorTests", ["Reactor", "reactor-allocations"]),
         tests(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]

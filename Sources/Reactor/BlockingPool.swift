@@ -43,19 +43,22 @@ final class BlockingPool {
         var isStopping = false
         /// The loop has been woken for outcomes that it has not taken yet.
         var isLoopWoken = false
-        let waker: Waker
+        let wakeDescriptor: Int32
     }
 
     private let shared: UnsafeMutablePointer<Shared>
+    /// Held for its descriptor.
+    private let waker: Waker
     private var threads: [pthread_t] = []
 
     init(threads count: Int, capacity: Int, waker: Waker) throws(ReactorError) {
+        self.waker = waker
         self.shared = .allocate(capacity: 1)
         self.shared.initialize(
             to: Shared(
                 jobs: ActionQueue(capacity: capacity),
                 outcomes: ActionQueue(capacity: capacity),
-                waker: waker
+                wakeDescriptor: waker.descriptor
             )
         )
         pthread_mutex_init(&self.shared.pointee.mutex, nil)
@@ -136,7 +139,7 @@ final class BlockingPool {
             shared.pointee.outcomes.append(Outcome(operation: job.operation, result: result))
             if !shared.pointee.isLoopWoken {
                 shared.pointee.isLoopWoken = true
-                shared.pointee.waker.wake()
+                Waker.wake(shared.pointee.wakeDescriptor)
             }
         }
         pthread_mutex_unlock(&shared.pointee.mutex)

@@ -38,8 +38,9 @@ extension BufferHandle {
 /// One arena holds all of it. A buffer begins with one reference; the last ``release(_:)`` frees
 /// it. Running out is backpressure: the caller stops reading its socket until a buffer comes back.
 /// As much of the arena as the locked-memory limit allows is registered with the ring, which saves
-/// the kernel pinning pages per operation. Owned by the reactor's thread.
-package final class BufferPool {
+/// the kernel pinning pages per operation. A value of pointers, so that using it costs no retain:
+/// copies share the pool. It lives as long as its reactor and is used on the reactor's thread.
+package struct BufferPool {
     /// The alignment of all payload.
     package static let pageByteCount = 4096
     /// Bytes registered at a time, at most: what one failure loses.
@@ -64,8 +65,6 @@ package final class BufferPool {
     private let classCount: Int
     private let arena: UnsafeMutableRawPointer
     private let arenaByteCount: Int
-    /// Why not all of the memory is registered; nil if it is.
-    package private(set) var registrationNotice: String?
 
     init(_ classes: [BufferClass]) throws(ReactorError) {
         invariant(classes.count <= 255, "at most 255 buffer classes")
@@ -126,7 +125,7 @@ package final class BufferPool {
         )
     }
 
-    deinit {
+    func deallocate() {
         for index in 0..<self.classCount {
             self.classes[index].references.deallocate()
             self.classes[index].free.deallocate()
@@ -227,9 +226,10 @@ package final class BufferPool {
 }
 
 extension BufferPool {
-    /// Registers the classes, smallest first, until the kernel refuses.
-    func register(with ring: Ring) {
-        guard self.classCount > 0 else { return }
+    /// Registers the classes, smallest first, until the kernel refuses; returns what to tell the
+    /// operator then.
+    func register(with ring: Ring) -> String? {
+        guard self.classCount > 0 else { return nil }
         var chunks = 0
         for index in 0..<self.classCount {
             let each = self.classes + index
@@ -240,12 +240,13 @@ extension BufferPool {
         // What is refused here is noted when registering fails.
         _ = clinux_raise_locked_memory_limit()
         let result = io_uring_register_buffers_sparse(ring.ring, UInt32(chunks))
-        guard result == 0 else { return self.noteUnregistered(Errno(-result)) }
+        guard result == 0 else { return self.notice(Errno(-result)) }
         for index in 0..<self.classCount {
             if let error = self.registerChunks(of: self.classes + index, with: ring) {
-                return self.noteUnregistered(error)
+                return self.notice(error)
             }
         }
+        return nil
     }
 
     private func registerChunks(
@@ -291,10 +292,9 @@ extension BufferPool {
         return nil
     }
 
-    private func noteUnregistered(_ code: Errno) {
+    private func notice(_ code: Errno) -> String {
         let memory = self.memory
-        self.registrationNotice =
-            "buffer pool: \(memory.registered.bytes) of \(memory.total.bytes) bytes are "
+        return "buffer pool: \(memory.registered.bytes) of \(memory.total.bytes) bytes are "
             + "registered with io_uring, the rest costs more CPU per operation: \(code); "
             + "raise the locked-memory limit (LimitMEMLOCK=infinity) to register all"
     }

@@ -75,7 +75,7 @@ extension Reactor {
     ///
     /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
     package func close(_ id: ConnectionID, deadline: Instant) {
-        guard let connection = self.find(id), !connection.pointee.isReleased else { return }
+        guard let connection = self.record(of: id), !connection.pointee.isReleased else { return }
         connection.pointee.isReleased = true
         switch connection.pointee.phase {
         case .connecting: self.abandon(id.slot, resets: false)
@@ -97,7 +97,7 @@ extension Reactor {
     ///
     /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
     package func abort(_ id: ConnectionID) {
-        guard let connection = self.find(id) else { return }
+        guard let connection = self.record(of: id) else { return }
         connection.pointee.isReleased = true
         self.abandon(id.slot, resets: true)
     }
@@ -119,12 +119,12 @@ extension Reactor {
     ///
     /// 0 at first; 0 for a stale handle.
     package func context(of id: ConnectionID) -> UInt64 {
-        self.find(id)?.pointee.context ?? 0
+        self.record(of: id)?.pointee.context ?? 0
     }
 
     /// Sets the driver's own word.
     package func setContext(_ context: UInt64, of id: ConnectionID) {
-        self.find(id)?.pointee.context = context
+        self.record(of: id)?.pointee.context = context
     }
 
     /// Whether data can be sent and received.
@@ -132,7 +132,16 @@ extension Reactor {
 }
 
 extension Reactor {
+    /// The connection, unless its descriptor is closed; nil for a stale handle.
     func find(_ id: ConnectionID) -> UnsafeMutablePointer<Connection>? {
+        guard let connection = self.record(of: id), connection.pointee.phase != .closed else {
+            return nil
+        }
+        return connection
+    }
+
+    /// What is known of the connection until its last event is taken; nil for a stale handle.
+    func record(of id: ConnectionID) -> UnsafeMutablePointer<Connection>? {
         self.connections.find(id.slot, id.generation)
     }
 
@@ -144,7 +153,7 @@ extension Reactor {
         CompletionTag(kind, slot: slot, generation: self.connections.generation(slot))
     }
 
-    func isReleased(_ id: ConnectionID) -> Bool { self.find(id)?.pointee.isReleased ?? true }
+    func isReleased(_ id: ConnectionID) -> Bool { self.record(of: id)?.pointee.isReleased ?? true }
 
     static func makeSocket(_ address: SocketAddress) throws(ReactorError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)

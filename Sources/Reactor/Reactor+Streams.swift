@@ -100,7 +100,7 @@ extension Reactor {
     /// Bytes queued and not yet taken by the kernel, and bytes taken so far; zeroes for a stale
     /// handle.
     package func sendCounters(of id: ConnectionID) -> (queued: Int, sent: UInt64) {
-        guard let connection = self.find(id), connection.pointee.phase != .closed else {
+        guard let connection = self.find(id) else {
             return (0, 0)
         }
         return (connection.pointee.send.queuedByteCount, connection.pointee.send.sentByteCount)

@@ -24,6 +24,8 @@ package final class Reactor {
     package let limits: ReactorLimits
     /// The payload memory.
     package let buffers: BufferPool
+    /// Why not all buffers are registered with the ring, for the log; nil if they are.
+    package let bufferNotice: String?
     /// Wakes the loop from other threads.
     package let waker: Waker
 
@@ -68,23 +70,12 @@ package final class Reactor {
         let ring = try Ring()
         do throws(ReactorError) {
             self.waker = try Waker()
-            self.buffers = try BufferPool(limits.buffers)
             self.writers = try BlockingPool(
                 threads: limits.writerThreads,
                 capacity: limits.fileOperations,
                 waker: self.waker
             )
-            guard
-                let zeroes = mmap(
-                    nil,
-                    ReactorLimits.zeroChunkByteCount,
-                    PROT_READ,
-                    MAP_PRIVATE | MAP_ANONYMOUS,
-                    -1,
-                    0
-                ), zeroes != MAP_FAILED
-            else { throw .systemCall("mmap", object: "page of zeroes", .last) }
-            self.zeroes = zeroes
+            self.buffers = try BufferPool(limits.buffers)
         } catch {
             ring.close()
             throw error
@@ -102,17 +93,20 @@ package final class Reactor {
             capacity: limits.timers + limits.connections + limits.listeners
         )
         self.scratch = .allocate(byteCount: Self.scratchByteCount, alignment: 4096)
+        self.zeroes = .allocate(byteCount: ReactorLimits.zeroChunkByteCount, alignment: 4096)
+        memset(self.zeroes, 0, ReactorLimits.zeroChunkByteCount)
         self.wakeCounter = .allocate(capacity: 1)
         self.wakeCounter.initialize(to: 0)
         self.loop = .allocate(capacity: 1)
         self.loop.initialize(to: LoopState(now: Self.readClock()))
-        if limits.registersBuffers { self.buffers.register(with: ring) }
+        self.bufferNotice = limits.registersBuffers ? self.buffers.register(with: ring) : nil
         self.armWake()
     }
 
     deinit {
         self.end()
         self.ring.close()
+        self.buffers.deallocate()
         self.connections.deallocate()
         self.connectAddresses.deallocate()
         self.dirty.deallocate()
@@ -121,7 +115,7 @@ package final class Reactor {
         self.fileOperations.deallocate()
         self.timers.deallocate()
         self.scratch.deallocate()
-        munmap(self.zeroes, ReactorLimits.zeroChunkByteCount)
+        self.zeroes.deallocate()
         self.wakeCounter.deallocate()
         self.loop.deinitialize(count: 1)
         self.loop.deallocate()

@@ -40,9 +40,11 @@ package final class Waker: Sendable {
         self.isStopRequested.exchange(false, ordering: .acquiringAndReleasing)
     }
 
-    func wake() {
+    private func wake() { Self.wake(self.descriptor) }
+
+    static func wake(_ descriptor: Int32) {
         var one: UInt64 = 1
-        while write(self.descriptor, &one, 8) < 0, errno == EINTR {}
+        while write(descriptor, &one, 8) < 0, errno == EINTR {}
     }
 }
 

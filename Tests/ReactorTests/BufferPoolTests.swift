@@ -15,7 +15,9 @@ import Testing
     }
 
     @Test func `leases the smallest size that fits, then larger ones, then none`() throws {
-        let pool = try Reactor(Self.limits()).buffers
+        let reactor = try Reactor(Self.limits())
+        defer { withExtendedLifetime(reactor) {} }
+        let pool = reactor.buffers
         var leased: [BufferHandle] = []
         for _ in 0..<7 { leased.append(try #require(pool.lease(512))) }
         #expect(leased.map { pool.byteCount($0) } == [4096, 4096, 4096, 4096, 65536, 65536, 65536])
@@ -27,7 +29,9 @@ import Testing
     }
 
     @Test func `buffers are page aligned, apart, and have room for a header`() throws {
-        let pool = try Reactor(Self.limits()).buffers
+        let reactor = try Reactor(Self.limits())
+        defer { withExtendedLifetime(reactor) {} }
+        let pool = reactor.buffers
         var places: [(start: UInt, end: UInt)] = []
         while let buffer = pool.lease(1) {
             let payload = UInt(bitPattern: pool.payload(buffer))
@@ -41,7 +45,9 @@ import Testing
     }
 
     @Test func `the last release frees`() throws {
-        let pool = try Reactor(Self.limits()).buffers
+        let reactor = try Reactor(Self.limits())
+        defer { withExtendedLifetime(reactor) {} }
+        let pool = reactor.buffers
         let buffer = try #require(pool.lease(60000))
         pool.retain(buffer)
         pool.retain(buffer)
@@ -56,23 +62,24 @@ import Testing
     }
 
     @Test func `tells how much is registered, and why not all`() throws {
-        let registered = try Reactor(Self.limits()).buffers
+        let registered = try Reactor(Self.limits())
         let total = UInt64(4 * 8192 + 3 * (65536 + 4096))
-        #expect(registered.memory.total == ByteCount(total))
-        #expect(
-            (registered.memory.registered.bytes == total) == (registered.registrationNotice == nil)
-        )
+        let memory = registered.buffers.memory
+        #expect(memory.total == ByteCount(total))
+        #expect((memory.registered == memory.total) == (registered.bufferNotice == nil))
 
         var limits = Self.limits()
         limits.registersBuffers = false
-        let plain = try Reactor(limits).buffers
-        #expect(plain.memory.registered == ByteCount(0))
-        #expect(plain.registrationNotice == nil)
+        let plain = try Reactor(limits)
+        #expect(plain.buffers.memory.registered == ByteCount(0))
+        #expect(plain.bufferNotice == nil)
     }
 
     @Test func `a double release stops the process`() async {
         await #expect(processExitsWith: .failure) {
-            let pool = try Reactor(BufferPoolTests.limits()).buffers
+            let reactor = try Reactor(BufferPoolTests.limits())
+            defer { withExtendedLifetime(reactor) {} }
+            let pool = reactor.buffers
             guard let buffer = pool.lease(1) else { return }
             pool.release(buffer)
             pool.release(buffer)

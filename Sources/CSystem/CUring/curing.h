@@ -5,8 +5,11 @@
 #ifndef BSR_CURING_H
 #define BSR_CURING_H
 
-// First, so that glibc's types have the shape that Swift's Glibc module gives them: liburing.h
-// would ask for another standard.
+// First, so that glibc's types are those of Swift's Glibc module, and in its shape: liburing.h asks for
+// another standard, and would declare them a second time.
+#if __has_feature(modules)
+#pragma clang module import SwiftGlibc
+#endif
 #include <sys/types.h>
 
 #include <liburing.h>

@@ -44,7 +44,7 @@ package final class EngineLoop {
             let listener = try self.reactor.listen(on: address, options: Self.clientOptions)
             self.state.pointee.nbdListeners.append(listener)
         }
-        if let notice = self.reactor.buffers.registrationNotice { log.note(notice) }
+        if let notice = self.reactor.bufferNotice { log.note(notice) }
     }
 
     deinit {
