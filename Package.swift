@@ -65,6 +65,7 @@ let package = Package(
         library("Primitives"),
         library("Wire", ["Primitives"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
+        library("Administration", ["Primitives", "Wire", "EngineCore"]),
 
         .target(
             name: "TestSupport",
