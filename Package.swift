@@ -90,6 +90,7 @@ let package = Package(
 
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
+        library("Administration", ["Primitives", "Wire", "EngineCore"]),
 
         .target(
             name: "TestSupport",
