@@ -82,16 +82,26 @@ let package = Package(
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
         library("Configuration", ["Primitives"]),
+        library("Administration", ["Primitives", "Wire", "EngineCore"]),
         library(
             "Engine",
             at: "Engine/Runtime",
-            ["COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor"]
+            [
+                "COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor",
+                "Configuration", "Administration",
+            ]
         ),
 
+        tool(
+            "bsrd",
+            [
+                "Engine", "EngineCore", "Administration", "Configuration", "Reactor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
-        library("Administration", ["Primitives", "Wire", "EngineCore"]),
-
         .target(
             name: "TestSupport",
             dependencies: ["Primitives", "CZstd"],

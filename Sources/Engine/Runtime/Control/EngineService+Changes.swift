@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Administration
+import Configuration
+import EngineCore
+import Reactor
+import Wire
+
+/// Verbs that change the configuration or the state.
+extension EngineService {
+    func change(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
+        switch request {
+        case .newResource(let name, let nodeID, let options):
+            self.newResource(name, nodeID, options, stream)
+        case .deleteResource(let name): self.deleteResource(name, stream)
+        case .down(let name): self.down(name, stream)
+        case .newMinor(let resource, let minor, let volume, let options):
+            self.newMinor(resource, minor, volume, options, stream)
+        case .deleteMinor(let minor): self.deleteMinor(minor, stream)
+        case .newPeer(let peer, let options): self.newPeer(peer, options, stream)
+        case .deletePeer(let peer, _): self.deletePeer(peer, stream)
+        case .newPath(let peer, let local, let remote):
+            self.newPath(peer, local, remote, stream)
+        case .deletePath(let peer, let local, let remote):
+            self.deletePath(peer, local, remote, stream)
+        case .resourceOptions(let name, let setDefaults, let options):
+            self.resourceOptions(name, setDefaults, options, stream)
+        case .diskOptions(let minor, let setDefaults, let options):
+            self.diskOptions(minor, setDefaults, options, stream)
+        case .netOptions(let peer, let setDefaults, let options):
+            self.netOptions(peer, setDefaults, options, stream)
+        case .peerDeviceOptions(let device, let setDefaults, let options):
+            self.peerDeviceOptions(device, setDefaults, options, stream)
+        case .attach(let arguments): self.attach(arguments, stream)
+        case .detach, .connect, .disconnect, .primary, .secondary, .outdate, .invalidate,
+            .invalidateRemote:
+            self.command(request, stream)
+        case .forgetPeer: stream.refuseUnsupported("forget-peer of a running resource")
+        case .pauseSync: stream.refuseUnsupported("pause-sync")
+        case .resumeSync: stream.refuseUnsupported("resume-sync")
+        case .suspendIO: stream.refuseUnsupported("suspend-io")
+        case .resumeIO: stream.refuseUnsupported("resume-io")
+        case .newCurrentUUID: stream.refuseUnsupported("new-current-uuid")
+        case .resize: stream.refuseUnsupported("resize")
+        case .checkResize: stream.refuseUnsupported("check-resize of a running volume")
+        case .verify: stream.refuseUnsupported("verify")
+        case .status, .events, .configuration, .generations: stream.finish(.failed)
+        }
+    }
+
+    // MARK: Resources and volumes
+
+    private func newResource(
+        _ name: String,
+        _ nodeID: Int,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        if let existing = self.resource(name) {
+            // Saying it again is no error; another node id is.
+            guard existing.nodeID == nodeID else { return stream.refuse(.alreadyExists) }
+            return stream.finish()
+        }
+        guard nodeID >= 0, nodeID < 32 else {
+            return stream.refuse(.invalidRequest, "node id \(nodeID) is not between 0 and 31")
+        }
+        do throws(OptionError) {
+            _ = try ResourceOptions(options.pairs)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        let index: Int?? = self.ask { loop, done in
+            done(
+                loop.addResource(
+                    name: name,
+                    nodeIdentifier: UInt8(nodeID),
+                    parameters: ResourceParameters()
+                )
+            )
+        }
+        guard let index, let index else { return stream.refuse(.outOfMemory) }
+        self.store(
+            ConfiguredResource(name: name, nodeID: nodeID, index: index, options: options)
+        )
+        stream.finish()
+    }
+
+    private func deleteResource(_ name: String, _ stream: ResponseStream<EngineControl>) {
+        guard let resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
+        let index = resource.index
+        let isRemoved: Bool? = self.ask { loop, done in done(loop.removeResource(index)) }
+        guard isRemoved == true else { return stream.refuse(.resourceInUse) }
+        self.forget(name)
+        self.events.removed(name)
+        stream.finish()
+    }
+
+    private func down(_ name: String?, _ stream: ResponseStream<EngineControl>) {
+        let resources = name.map { [self.resource($0)].compactMap(\.self) } ?? self.allResources
+        for resource in resources {
+            let index = resource.index
+            let code: StateChangeCode? = self.ask { loop, done in
+                loop.command(index, .down) { done($0) }
+            }
+            guard let code, code.isSuccess else { return stream.finish(code ?? .unknownError) }
+            let volumes = resource.volumes.values.map(\.index)
+            let isRemoved: Bool? = self.ask { loop, done in
+                for volume in volumes { _ = loop.removeVolume(index, volume) }
+                done(loop.removeResource(index))
+            }
+            guard isRemoved == true else { return stream.refuse(.resourceInUse) }
+            self.forget(resource.name)
+            self.events.removed(resource.name)
+        }
+        stream.finish()
+    }
+
+    private func newMinor(
+        _ name: String,
+        _ minor: Int,
+        _ number: Int,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
+        if let existing = resource.volumes[minor], existing.number == number {
+            return stream.finish()
+        }
+        guard self.volume(minor: minor) == nil,
+            !resource.volumes.values.contains(where: { $0.number == number })
+        else { return stream.refuse(.alreadyExists) }
+        guard let identifier = UInt16(exactly: number), minor >= 0, minor < 1 << 20 else {
+            return stream.refuse(.invalidRequest, "volume \(number), minor \(minor)")
+        }
+        let index = resource.index
+        let volume: UInt16?? = self.ask { loop, done in
+            done(
+                loop.addVolume(
+                    index,
+                    number: identifier,
+                    minor: UInt32(minor),
+                    parameters: DiskParameters()
+                )
+            )
+        }
+        guard let volume, let volume else { return stream.refuse(.alreadyExists) }
+        resource.volumes[minor] = ConfiguredVolume(number: number, minor: minor, index: volume)
+        self.store(resource)
+        stream.finish()
+    }
+
+    private func deleteMinor(_ minor: Int, _ stream: ResponseStream<EngineControl>) {
+        guard var (resource, volume) = self.volume(minor: minor) else {
+            return stream.refuse(.minorUnknown)
+        }
+        let index = resource.index
+        let place = volume.index
+        let isRemoved: Bool? = self.ask { loop, done in done(loop.removeVolume(index, place)) }
+        guard isRemoved == true else { return stream.refuse(.minorConfigured) }
+        volume.attached = nil
+        resource.volumes[minor] = nil
+        self.store(resource)
+        stream.finish()
+    }
+
+    // MARK: Attach
+
+    private func attach(
+        _ arguments: AttachArguments,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var (resource, volume) = self.volume(minor: arguments.minor) else {
+            return stream.refuse(.minorUnknown)
+        }
+        let options: DiskOptions
+        do throws(OptionError) {
+            options = try DiskOptions(arguments.options.pairs)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        if let attached = volume.attached, attached == arguments,
+            self.hasDisk(resource, volume)
+        {
+            return stream.finish()
+        }
+        let parameters = DiskParameters(options)
+        let request = AttachRequest(
+            dataPath: arguments.disk,
+            metadataPath: arguments.metaDisk,
+            index: arguments.index,
+            mode: IOMode(options.inputOutputMode)
+        )
+        let index = resource.index
+        let place = volume.index
+        let answer: AttachFailure?? = self.ask { loop, done in
+            loop.setDiskParameters(index, place, parameters)
+            loop.attach(index, volume: place, request) { done($0) }
+        }
+        guard let answer else { return stream.finish(.failed, ["the engine did not answer"]) }
+        if let failure = answer {
+            guard let code = FailureCode(rawValue: Int32(failure.code)) else {
+                return stream.finish(.failed, [failure.text])
+            }
+            return stream.refuse(code, failure.text)
+        }
+        volume.attached = arguments
+        volume.diskOptions = arguments.options
+        resource.volumes[arguments.minor] = volume
+        self.store(resource)
+        stream.finish()
+    }
+
+    private func hasDisk(_ resource: ConfiguredResource, _ volume: ConfiguredVolume) -> Bool {
+        self.snapshot(resource)?.volumes.first { $0.index == volume.index }?.snapshot.hasDisk
+            ?? false
+    }
+
+    // MARK: Options
+
+    private func resourceOptions(
+        _ name: String,
+        _ setDefaults: Bool,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
+        let merged = resource.options.merging(options, setDefaults: setDefaults)
+        do throws(OptionError) {
+            _ = try ResourceOptions(merged.pairs)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        resource.options = merged
+        self.store(resource)
+        stream.finish()
+    }
+
+    private func diskOptions(
+        _ minor: Int,
+        _ setDefaults: Bool,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var (resource, volume) = self.volume(minor: minor) else {
+            return stream.refuse(.minorUnknown)
+        }
+        let merged = volume.diskOptions.merging(options, setDefaults: setDefaults)
+        let checked: DiskOptions
+        do throws(OptionError) {
+            checked = try DiskOptions(merged.pairs)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        let parameters = DiskParameters(checked)
+        let index = resource.index
+        let place = volume.index
+        let _: Bool? = self.ask { loop, done in
+            loop.setDiskParameters(index, place, parameters)
+            done(true)
+        }
+        volume.diskOptions = merged
+        resource.volumes[minor] = volume
+        self.store(resource)
+        stream.finish()
+    }
+
+    private func peerDeviceOptions(
+        _ device: PeerDeviceAddress,
+        _ setDefaults: Bool,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(device.peer.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard var peer = resource.peer, peer.nodeID == device.peer.peerNodeID else {
+            return stream.refuse(.invalidPeerNodeID)
+        }
+        let merged = (peer.peerDeviceOptions[device.volume] ?? [])
+            .merging(options, setDefaults: setDefaults)
+        do throws(OptionError) {
+            _ = try PeerDeviceOptions(merged.pairs)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        peer.peerDeviceOptions[device.volume] = merged
+        resource.peer = peer
+        self.store(resource)
+        stream.finish()
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Administration
+import Configuration
+import EngineCore
+import Primitives
+import Reactor
+import Wire
+
+/// The peer of a resource: its options and its path.
+extension EngineService {
+    func newPeer(
+        _ address: PeerAddress,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(address.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        if let peer = resource.peer {
+            guard peer.nodeID == address.peerNodeID else {
+                return stream.refuse(
+                    .invalidPeerNodeID,
+                    "\(address.resource) has peer \(peer.nodeID) already, and at replication "
+                        + "protocol 101 a resource has one connection"
+                )
+            }
+            return stream.finish()
+        }
+        guard address.peerNodeID >= 0, address.peerNodeID < 32,
+            address.peerNodeID != resource.nodeID
+        else { return stream.refuse(.invalidPeerNodeID) }
+        resource.peer = ConfiguredPeer(nodeID: address.peerNodeID, options: options)
+        self.apply(resource, stream)
+    }
+
+    func deletePeer(_ address: PeerAddress, _ stream: ResponseStream<EngineControl>) {
+        guard var resource = self.resource(address.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard resource.peer?.nodeID == address.peerNodeID else {
+            return stream.refuse(.invalidPeerNodeID)
+        }
+        guard self.snapshot(resource)?.link == .standAlone else {
+            return stream.refuse(.connected, "Disconnect first")
+        }
+        resource.peer = nil
+        self.store(resource)
+        stream.finish()
+    }
+
+    func newPath(
+        _ address: PeerAddress,
+        _ local: String,
+        _ remote: String,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(address.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard var peer = resource.peer, peer.nodeID == address.peerNodeID else {
+            return stream.refuse(.invalidPeerNodeID)
+        }
+        if let known = peer.local, known != local || peer.remote != remote {
+            return stream.refuse(.peerExists, "A connection has one path; delete it first")
+        }
+        peer.local = local
+        peer.remote = remote
+        resource.peer = peer
+        self.apply(resource, stream)
+    }
+
+    func deletePath(
+        _ address: PeerAddress,
+        _ local: String,
+        _ remote: String,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(address.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard resource.peer?.nodeID == address.peerNodeID, resource.peer?.local == local,
+            resource.peer?.remote == remote
+        else { return stream.refuse(.invalidRequest, "There is no such path") }
+        guard self.snapshot(resource)?.link == .standAlone else {
+            return stream.refuse(.connected, "Disconnect first")
+        }
+        resource.peer?.local = nil
+        resource.peer?.remote = nil
+        self.store(resource)
+        stream.finish()
+    }
+
+    func netOptions(
+        _ address: PeerAddress,
+        _ setDefaults: Bool,
+        _ options: [OptionText],
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard var resource = self.resource(address.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard var peer = resource.peer, peer.nodeID == address.peerNodeID else {
+            return stream.refuse(.invalidPeerNodeID)
+        }
+        peer.options = peer.options.merging(options, setDefaults: setDefaults)
+        resource.peer = peer
+        self.apply(resource, stream)
+    }
+
+    /// Checks the peer's options, tells the loop and stores the resource.
+    private func apply(
+        _ resource: ConfiguredResource,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard let peer = resource.peer else { return stream.finish() }
+        let options: NetOptions
+        let parameters: NetworkParameters
+        do {
+            options = try NetOptions(peer.options.pairs)
+            parameters = try NetworkParameters(options)
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        var configuration: PeerConfiguration
+        do throws(UnsupportedOption) {
+            configuration = PeerConfiguration(
+                name: peer.name,
+                nodeIdentifier: UInt8(peer.nodeID),
+                local: try .parsing(peer.local ?? "ipv4:127.0.0.1:0"),
+                remote: try .parsing(peer.remote ?? "ipv4:127.0.0.1:1")
+            )
+        } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        configuration.options.userTimeout = options.acknowledgementTimeout
+        if options.sendBufferSize.bytes > 0 {
+            configuration.options.sendBufferByteCount = Int(options.sendBufferSize.bytes)
+        }
+        if options.receiveBufferSize.bytes > 0 {
+            configuration.options.receiveBufferByteCount = Int(options.receiveBufferSize.bytes)
+        }
+        configuration.digest = options.authenticationAlgorithm
+            .flatMap(AuthenticationDigest.init(rawValue:))
+        configuration.secret = Array((options.sharedSecret ?? "").utf8)
+        let index = resource.index
+        let ready = configuration
+        let _: Bool? = self.ask { loop, done in
+            loop.setPeer(index, ready)
+            loop.setNetworkParameters(index, parameters)
+            done(true)
+        }
+        self.store(resource)
+        stream.finish()
+    }
+
+    // MARK: Commands
+
+    func command(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
+        switch request {
+        case .primary(let name, let force): self.run(.primary(force: force), on: name, stream)
+        case .secondary(let name, let force): self.run(.secondary(force: force), on: name, stream)
+        case .connect(let peer, let discardMyData, let tentative):
+            self.connect(peer, discardMyData, tentative, stream)
+        case .disconnect(let peer, let force):
+            self.run(.disconnect(force: force), on: peer.resource, stream)
+        case .detach(let minor, let force, _):
+            self.run(minor, stream) { .detach(volume: $0, force: force) }
+        case .outdate(let minor): self.run(minor, stream) { _ in .outdate }
+        case .invalidate(let minor, _, _): self.run(minor, stream) { .invalidate(volume: $0) }
+        case .invalidateRemote(let device, _):
+            guard let resource = self.resource(device.peer.resource),
+                let volume = resource.volumes.values.first(where: { $0.number == device.volume })
+            else { return stream.refuse(.resourceUnknown) }
+            self.run(.invalidateRemote(volume: volume.index), on: resource.name, stream)
+        default: stream.finish(.failed)
+        }
+    }
+
+    private func connect(
+        _ peer: PeerAddress,
+        _ discardMyData: Bool,
+        _ tentative: Bool,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard let resource = self.resource(peer.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard resource.peer?.nodeID == peer.peerNodeID else {
+            return stream.refuse(.invalidPeerNodeID)
+        }
+        guard resource.peer?.local != nil else {
+            return stream.finish(.noNetConfiguration)
+        }
+        guard !tentative else { return stream.refuseUnsupported("connect --tentative") }
+        self.run(.connect(discardMyData: discardMyData), on: peer.resource, stream)
+    }
+
+    private func run(
+        _ minor: Int,
+        _ stream: ResponseStream<EngineControl>,
+        _ command: (UInt16) -> ResourceCommand
+    ) {
+        guard let (resource, volume) = self.volume(minor: minor) else {
+            return stream.refuse(.minorUnknown)
+        }
+        self.run(command(volume.index), on: resource.name, stream)
+    }
+
+    private func run(
+        _ command: ResourceCommand,
+        on name: String,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard let resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
+        let index = resource.index
+        let code: StateChangeCode? = self.ask { loop, done in
+            loop.command(index, command) { done($0) }
+        }
+        stream.finish(code ?? .unknownError)
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Administration
+import Configuration
+import Dispatch
+import EngineCore
+import Reactor
+import Synchronization
+import Wire
+
+/// Answers what tools ask of `bsrd`: keeps what is configured and hands the rest to the loop.
+///
+/// Every request is answered on the thread of its client. Changes of the configuration are made one at
+/// a time.
+package final class EngineService: Sendable {
+    private let handle: EngineHandle
+    private let resources = Mutex<[String: ConfiguredResource]>([:])
+    /// Makes changes of the configuration one after the other.
+    private let changes = Mutex<Void>(())
+    package let events = EventHub()
+
+    /// Creates the service of a running loop.
+    package init(_ handle: EngineHandle) { self.handle = handle }
+
+    /// Answers one request.
+    package func answer(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
+        switch request {
+        case .status(let name): self.status(name, stream)
+        case .events(let name): self.followEvents(name, stream)
+        case .configuration(let name): self.configuration(name, stream)
+        case .generations(let address): self.generations(address, stream)
+        default:
+            self.changes.withLock { _ in self.change(request, stream) }
+        }
+    }
+
+    // MARK: The loop
+
+    /// Runs `body` on the loop's thread and waits for what it passes on.
+    func ask<Answer: Sendable>(
+        _ body: @escaping @Sendable (EngineLoop, @escaping @Sendable (Answer) -> Void) -> Void
+    ) -> Answer? {
+        let semaphore = DispatchSemaphore(value: 0)
+        let box = AnswerBox<Answer>()
+        let isPosted = self.handle.perform { loop in
+            body(loop) { answer in
+                box.value.withLock { $0 = answer }
+                semaphore.signal()
+            }
+        }
+        guard isPosted else { return nil }
+        // Commands have deadlines of their own; this one is for a loop that has ended.
+        guard semaphore.wait(timeout: .now() + .seconds(60)) == .success else { return nil }
+        return box.value.withLock { $0 }
+    }
+
+    func snapshot(_ resource: ConfiguredResource) -> ResourceSnapshot? {
+        let index = resource.index
+        return self.ask { loop, done in done(loop.snapshot(index)) }
+    }
+
+    // MARK: What is configured
+
+    func resource(_ name: String) -> ConfiguredResource? {
+        self.resources.withLock { $0[name] }
+    }
+
+    var allResources: [ConfiguredResource] {
+        self.resources.withLock { $0.values.sorted { $0.name < $1.name } }
+    }
+
+    func store(_ resource: ConfiguredResource) {
+        self.resources.withLock { $0[resource.name] = resource }
+    }
+
+    func forget(_ name: String) { self.resources.withLock { _ = $0.removeValue(forKey: name) } }
+
+    /// The resource and volume with a minor number.
+    func volume(minor: Int) -> (ConfiguredResource, ConfiguredVolume)? {
+        self.resources.withLock { resources in
+            for resource in resources.values {
+                if let volume = resource.volumes[minor] { return (resource, volume) }
+            }
+            return nil
+        }
+    }
+
+    // MARK: Looking
+
+    private func named(
+        _ name: String?,
+        _ stream: ResponseStream<EngineControl>
+    ) -> [ConfiguredResource]? {
+        guard let name else { return self.allResources }
+        guard let resource = self.resource(name) else {
+            stream.refuse(.resourceUnknown)
+            return nil
+        }
+        return [resource]
+    }
+
+    private func status(_ name: String?, _ stream: ResponseStream<EngineControl>) {
+        guard let resources = self.named(name, stream) else { return }
+        for resource in resources {
+            guard let snapshot = self.snapshot(resource) else { continue }
+            stream.send(.status(TimedStatus(ResourceStatus(snapshot, resource), at: .now)))
+        }
+        stream.finish()
+    }
+
+    private func followEvents(_ name: String?, _ stream: ResponseStream<EngineControl>) {
+        guard let resources = self.named(name, stream) else { return }
+        let subscription = self.events.subscribe()
+        defer { self.events.unsubscribe(subscription) }
+        for resource in resources {
+            guard let snapshot = self.snapshot(resource) else { continue }
+            stream.send(.status(TimedStatus(ResourceStatus(snapshot, resource), at: .now)))
+        }
+        stream.send(.initialStateEnd(time: .now))
+        while stream.isOpen {
+            for event in subscription.next(waitingSeconds: 1) {
+                guard let payload = self.payload(event, name) else { continue }
+                guard stream.send(payload) else { return }
+            }
+        }
+    }
+
+    private func payload(_ event: EventHub.Event, _ name: String?) -> EnginePayload? {
+        switch event {
+        case .changed(let snapshot, let time):
+            guard name == nil || name == snapshot.name, let resource = self.resource(snapshot.name)
+            else { return nil }
+            return .status(TimedStatus(ResourceStatus(snapshot, resource), at: time))
+        case .removed(let removed, let time):
+            return name == nil || name == removed ? .removed(name: removed, time: time) : nil
+        case .skipped(let count): return .skipped(count: count, time: .now)
+        }
+    }
+
+    private func configuration(_ name: String?, _ stream: ResponseStream<EngineControl>) {
+        guard let resources = self.named(name, stream) else { return }
+        for resource in resources {
+            guard let snapshot = self.snapshot(resource) else { continue }
+            stream.send(.configuration(ResourceConfiguration(snapshot, resource)))
+        }
+        stream.finish()
+    }
+
+    private func generations(
+        _ address: PeerDeviceAddress,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard let resource = self.resource(address.peer.resource) else {
+            return stream.refuse(.resourceUnknown)
+        }
+        guard let snapshot = self.snapshot(resource),
+            let report = snapshot.volumes.first(where: {
+                $0.snapshot.number == UInt16(clamping: address.volume)
+            })
+        else { return stream.refuse(.invalidRequest, "There is no volume \(address.volume)") }
+        guard report.snapshot.hasDisk else { return stream.refuse(.noDisk) }
+        stream.send(.generations(GenerationStatus(report.snapshot)))
+        stream.finish()
+    }
+}
+
+final class AnswerBox<Answer: Sendable>: Sendable {
+    let value = Mutex<Answer?>(nil)
+}
