@@ -57,6 +57,15 @@ final class EnginePair {
         if let failure { throw failure }
     }
 
+    /// Connects, promotes alpha and waits for the full copy.
+    func becomeUpToDate() throws {
+        #expect(self.command(self.alpha, .connect(discardMyData: false)) == .success)
+        #expect(self.command(self.beta, .connect(discardMyData: false)) == .success)
+        #expect(self.wait { $0.connection == .connected && $1.connection == .connected })
+        #expect(self.command(self.alpha, .primary(force: true)) == .success)
+        #expect(self.wait { $0.peerDisk == .upToDate && $1.disk == .upToDate })
+    }
+
     func command(_ node: EngineNode, _ command: ResourceCommand) -> StateChangeCode {
         node.ask { loop, done in loop.command(0, command) { done($0) } }
     }
@@ -136,6 +145,85 @@ func freePort() throws -> UInt16 {
             ["write -P 7 0 64k", "write -P 9 1M 3M", "flush", "write -f -P 5 100k 512"]
         )
         #expect(result.status == 0, "\(result.text)")
+        #expect(try pair.areEqual())
+    }
+
+    @Test("SYNC-07 SYNC-04 only what was written while disconnected is copied after it")
+    func bitmapResync() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
+        let offline = try pair.qemuIO(
+            pair.alpha,
+            ["write -P 1 0 64k", "write -P 2 8M 4k", "write -P 3 8M 4k", "flush"]
+        )
+        #expect(offline.status == 0, "\(offline.text)")
+        let dirty = pair.snapshot(pair.alpha).volumes[0].snapshot.outOfSyncBits
+        #expect(dirty == 17)
+        let received = pair.snapshot(pair.beta).volumes[0].snapshot.statistics.received
+        #expect(pair.command(pair.beta, .connect(discardMyData: false)) == .success)
+        #expect(pair.wait { $0.peerDisk == .upToDate && $1.disk == .upToDate })
+        #expect(try pair.areEqual())
+        let after = pair.snapshot(pair.beta).volumes[0].snapshot.statistics.received
+        #expect(after - received == 17 * 8)
+    }
+
+    @Test("ROLE-05 ROLE-12 roles are swapped and the copy serves")
+    func roleSwap() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 7 0 64k"]).status == 0)
+        #expect(pair.command(pair.beta, .primary(force: false)) == .twoPrimaries)
+        #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
+        #expect(pair.command(pair.beta, .primary(force: false)) == .success)
+        let result = try pair.qemuIO(pair.beta, ["read -P 7 0 64k", "write -P 8 64k 64k"])
+        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
+        #expect(try pair.areEqual())
+        #expect(pair.command(pair.alpha, .down) == .success)
+    }
+
+    @Test("SB-02 a split brain is detected, and healed by giving one side up")
+    func splitBrain() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
+        #expect(pair.command(pair.alpha, .disconnect(force: true)) == .success)
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 1 0 64k"]).status == 0)
+        #expect(pair.command(pair.beta, .primary(force: true)) == .success)
+        #expect(try pair.qemuIO(pair.beta, ["write -P 2 1M 64k"]).status == 0)
+        #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
+        _ = pair.command(pair.alpha, .connect(discardMyData: false))
+        _ = pair.command(pair.beta, .connect(discardMyData: false))
+        #expect(pair.wait { $0.connection == .standAlone && $1.connection == .standAlone })
+        #expect(pair.snapshot(pair.alpha).lastLoss == .refused(.data(.splitBrain)))
+        #expect(try !pair.areEqual())
+        #expect(pair.command(pair.beta, .connect(discardMyData: true)) == .success)
+        #expect(pair.command(pair.alpha, .connect(discardMyData: false)) == .success)
+        #expect(pair.wait { $0.peerDisk == .upToDate && $1.disk == .upToDate })
+        #expect(try pair.areEqual())
+    }
+
+    @Test(
+        "PROT-01 PROT-04 writes reach the peer with every protocol",
+        arguments: [Wire.ReplicationProtocol.a, .b, .c]
+    )
+    func protocols(_ letter: Wire.ReplicationProtocol) throws {
+        var parameters = ResourceParameters()
+        parameters.network.replicationProtocol = letter
+        let pair = try EnginePair(bytes: 32 << 20, parameters: parameters)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        let result = try pair.qemuIO(
+            pair.alpha,
+            ["write -P 7 0 64k", "aio_write -P 3 1M 1M", "aio_write -P 4 2M 1M", "aio_flush",
+                "flush", "write -z 0 4k", "discard 4M 1M"]
+        )
+        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
     }
 }

@@ -42,6 +42,7 @@ extension EngineLoop {
         resource.pointee.data = nil
         resource.pointee.meta = nil
         resource.pointee.agreement = .none
+        resource.pointee.lossDeadline = .distantFuture
     }
 
     private func endPairing(_ index: Int) {

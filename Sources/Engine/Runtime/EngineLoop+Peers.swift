@@ -219,7 +219,11 @@ extension EngineLoop {
         } else {
             stream.staged = stream.staged.lowerBound..<stream.staged.upperBound + count
         }
-        if isEnd { return self.peerLost(index, socket) }
+        if isEnd {
+            self.decodeStaged(index, stream)
+            if self.isCurrent(index, stream) { self.peerLost(index, socket) }
+            return
+        }
         self.decodeStaged(index, stream)
         self.receiveUnlessFull(index, stream)
     }
@@ -362,9 +366,18 @@ extension EngineLoop {
         self.peerLost(index, socket)
     }
 
+    /// A socket has ended. What the peer has sent on the data socket before it closed both is still
+    /// read: it says why, and the meta socket's end may overtake it.
     private func peerLost(_ index: Int, _ socket: PacketSocket) {
-        self.lose(index, socket == .data ? .brokenPipe : .networkFailure)
+        guard socket == .meta else { return self.lose(index, .brokenPipe) }
+        self.resource(index).pointee.lossDeadline = self.reactor.now + Self.lastWordsTime
     }
+
+    /// How long the data socket may take to end after the meta socket.
+    private static var lastWordsTime: TimeSpan { .milliseconds(300) }
+
+    /// The data socket has not ended with the meta socket.
+    func lastWordsOver(_ index: Int) { self.lose(index, .networkFailure) }
 
     private func lose(_ index: Int, _ loss: ConnectionLoss) {
         self.closeTransport(index)

@@ -186,6 +186,7 @@ package final class EngineLoop {
         where self.state.pointee.resources.contains(index) {
             let resource = self.state.pointee.resources.address(index)
             if resource.pointee.core.nextDeadline <= now { self.deliver(.timer, to: index) }
+            if resource.pointee.lossDeadline <= now { self.lastWordsOver(index) }
             if resource.pointee.pairingDeadline <= now { self.pairing(.deadline, of: index) }
         }
         if self.state.pointee.nextClientDeadline <= now { self.serveClientDeadlines() }

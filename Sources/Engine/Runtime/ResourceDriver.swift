@@ -30,6 +30,8 @@ struct ResourceDriver: ~Copyable {
     var data: PeerStream?
     var meta: PeerStream?
     var agreement = WireAgreement.none
+    /// When the connection counts as lost because its meta socket has ended.
+    var lossDeadline = Instant.distantFuture
     var ownChallenge = ShortBytes()
     /// Commands of the control path that await their answers.
     var replies: [UInt32: @Sendable (StateChangeCode) -> Void] = [:]
@@ -53,7 +55,9 @@ struct ResourceDriver: ~Copyable {
         }
     }
 
-    var nextDeadline: Instant { min(self.core.nextDeadline, self.pairingDeadline) }
+    var nextDeadline: Instant {
+        min(self.core.nextDeadline, self.pairingDeadline, self.lossDeadline)
+    }
 }
 
 /// A read for the peer that has no buffer yet.

@@ -304,8 +304,8 @@ extension Resource {
         self.writeBitmap(index, then: .detach, at: now)
     }
 
-    /// The bitmap is durable: the disk may go.
-    mutating func detachAfterBitmap(_ index: UInt16, at now: Instant) {
+    /// Bitmap and superblock are durable: the disk may go.
+    mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
         self.change(index, StateChange(disk: .failed), at: now)
         if self.isEstablished { self.sendState(index) }
     }

@@ -13,6 +13,8 @@ enum AfterPersist: BitwiseCopyable {
     /// The peer may learn the state that is on disk now.
     case sendState
     case reply(command: UInt32)
+    /// The disk may be closed.
+    case detach
 }
 
 /// Metadata of a volume on its way to stable storage: superblock, bitmap, activity log.
@@ -36,6 +38,7 @@ extension Resource {
     }
 
     mutating func superblockWritten(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         guard self.volumes[index].parameters.flushesMetadata else {
             return self.superblockFlushed(index, .success, at: now)
@@ -45,6 +48,7 @@ extension Resource {
     }
 
     mutating func superblockFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         self.volumes[index].superblock.end()
         while let step = self.volumes[index].superblock.nextDurable() {
@@ -62,6 +66,7 @@ extension Resource {
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
         case .sendState: if self.isEstablished { self.sendState(index) }
+        case .detach: self.detachAfterMetadata(index, at: now)
         case .reply(let command): self.actions.append(.reply(command: command, .success))
         }
     }
@@ -125,6 +130,7 @@ extension Resource {
         _ result: IOResult,
         at now: Instant
     ) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         self.volumes[index].bitmap?.endWrite(page: Int(page))
         self.volumes[index].bitmapWriter.pageWritten()
@@ -133,6 +139,7 @@ extension Resource {
     }
 
     mutating func bitmapFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         guard let steps = self.volumes[index].bitmapWriter.end() else { return }
         for offset in 0..<steps {
@@ -169,6 +176,7 @@ extension Resource {
     }
 
     mutating func activityLogWritten(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         guard self.volumes[index].parameters.flushesMetadata else {
             return self.activityLogFlushed(index, .success, at: now)
@@ -178,6 +186,7 @@ extension Resource {
     }
 
     mutating func activityLogFlushed(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        guard !self.volumes[index].isDetaching else { return }
         guard result.isSuccess else { return self.metadataFailed(index, result, at: now) }
         self.volumes[index].statistics.activityLogWrites += 1
         self.volumes[index].activityLog?.transactionWritten()

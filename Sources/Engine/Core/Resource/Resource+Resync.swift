@@ -63,7 +63,7 @@ extension Resource {
         case .fullSyncRecorded:
             self.volumes[index].needsFullSync = false
             self.persist(index)
-        case .detach: self.detachAfterBitmap(index, at: now)
+        case .detach: self.persist(index, then: .detach)
         }
     }
 

@@ -46,7 +46,8 @@ extension Resource {
             self.startNewGeneration(index, at: now)
             if new.connection >= .connected { self.sendGenerations(index) }
         }
-        if old.metadataView != new.metadataView { self.persist(index) }
+        if new.disk > .negotiating { self.volumes[index].recordedDisk = new.disk }
+        if old.metadataView != new.metadataView, new.disk > .negotiating { self.persist(index) }
         if new.disk == .failed, old.disk != .failed { self.beginDetach(index, at: now) }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
@@ -153,24 +154,20 @@ extension Resource {
 extension VolumeState {
     /// What of the state the superblock records.
     struct MetadataView: Equatable {
-        var isConsistent: Bool
-        var wasUpToDate: Bool
+        var disk: DiskState
         var isPrimary: Bool
         var isConnected: Bool
         var peerIsOutdated: Bool
         var peerSeen: Bool
-        var isMeaningful: Bool
     }
 
     var metadataView: MetadataView {
         MetadataView(
-            isConsistent: self.disk > .inconsistent,
-            wasUpToDate: self.disk > .outdated,
+            disk: self.disk,
             isPrimary: self.role == .primary,
             isConnected: self.connection >= .connected,
             peerIsOutdated: self.peerDisk >= .inconsistent && self.peerDisk <= .outdated,
-            peerSeen: self.peerDisk >= .inconsistent && self.peerDisk != .unknown,
-            isMeaningful: self.disk > .negotiating
+            peerSeen: self.peerDisk >= .inconsistent && self.peerDisk != .unknown
         )
     }
 

@@ -54,6 +54,8 @@ struct Volume: ~Copyable {
     /// Whether data and metadata are open.
     var hasDisk = false
     var isDetaching = false
+    /// What the superblock says of the disk: its last state before it failed or was given up.
+    var recordedDisk = DiskState.inconsistent
     var metadataFailed = false
     var lastError: IOResult?
     /// What attaching found, for as long as the disk is Negotiating.
