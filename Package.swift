@@ -82,6 +82,7 @@ let package = Package(
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
         library("Configuration", ["Primitives"]),
+        library("Administration", ["Primitives", "Wire", "EngineCore"]),
         library(
             "Engine",
             at: "Engine/Runtime",
@@ -90,7 +91,7 @@ let package = Package(
 
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
-        library("Administration", ["Primitives", "Wire", "EngineCore"]),
+        tool("bsrsetup", ["Administration"]),
 
         .target(
             name: "TestSupport",
@@ -116,6 +117,7 @@ let package = Package(
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
         tests("ConfigurationTests", ["Configuration"]),
+        tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),
     ]
 )
