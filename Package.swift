@@ -102,6 +102,8 @@ let package = Package(
         ),
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
+        tool("bsrsetup", ["Administration"]),
+
         .target(
             name: "TestSupport",
             dependencies: ["Primitives", "CZstd"],
@@ -126,6 +128,7 @@ let package = Package(
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
         tests("ConfigurationTests", ["Configuration"]),
+        tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),
     ]
 )

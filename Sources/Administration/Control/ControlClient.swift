@@ -10,6 +10,9 @@ package struct ControlClient<Service: ControlService>: ~Copyable {
     /// The descriptor, readable when a reply may have come, for a tool that waits for more.
     package var descriptor: Int32 { self.socket.descriptor }
 
+    /// Whether ``nextReply(until:)`` has a reply without waiting.
+    package var hasBufferedLine: Bool { self.framer.hasWholeLine }
+
     /// Connects to the daemon at `path`.
     ///
     /// - Throws: ``ControlError/unreachable(daemon:path:errno:)`` if nobody listens there.
@@ -44,7 +47,9 @@ package struct ControlClient<Service: ControlService>: ~Copyable {
         }
     }
 
-    /// The next reply; nil if the deadline passed first. A nil deadline waits for ever.
+    /// The next reply; nil if the deadline passed first.
+    ///
+    /// A nil deadline waits for ever.
     package mutating func nextReply(until deadline: Deadline?) throws(ControlError)
         -> ControlReply<Service.Payload>?
     {

@@ -16,6 +16,11 @@ package struct LineFramer: Sendable {
     /// Whether a part of a line was received.
     package var hasPartialLine: Bool { self.consumed < self.bytes.count }
 
+    /// Whether ``next()`` has something without more being received.
+    package var hasWholeLine: Bool {
+        self.bytes[self.searched...].contains(UInt8(ascii: "\n"))
+    }
+
     /// Takes what was received.
     package mutating func append(_ received: some Collection<UInt8>) {
         if self.consumed > 0 {

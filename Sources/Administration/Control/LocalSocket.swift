@@ -69,7 +69,9 @@ struct LocalSocket: Sendable {
         _ = fcntl(self.descriptor, F_SETFL, fcntl(self.descriptor, F_GETFL) | O_NONBLOCK)
     }
 
-    /// Waits for `events`; false if the deadline passed first. Nil waits for ever.
+    /// Waits for `events`; false if the deadline passed first.
+    ///
+    /// A nil deadline waits for ever.
     func wait(for events: Int32, until deadline: Deadline?) -> Bool {
         var entry = pollfd(fd: self.descriptor, events: Int16(events), revents: 0)
         while true {

@@ -42,7 +42,9 @@ package struct PeerDeviceStatistics: Codable, Sendable, Hashable {
     package init() {}
 }
 
-/// The course of a resync or verify. Amounts are sectors of 512 bytes, times milliseconds.
+/// The course of a resync or verify.
+///
+/// Amounts are sectors of 512 bytes, times milliseconds.
 package struct ResyncDetails: Codable, Sendable, Hashable {
     /// Sectors to do when it began.
     package var total: UInt64 = 0

@@ -97,3 +97,25 @@ package struct ConnectionConfiguration: Codable, Sendable, Hashable {
     /// Creates the configuration of a connection.
     package init(peerNodeID: Int) { self.peerNodeID = peerNodeID }
 }
+
+extension ResourceConfiguration {
+    /// The configuration without the options that have their default.
+    package var withoutDefaults: Self {
+        var result = self
+        result.options.removeAll(where: \.isDefault)
+        for index in result.volumes.indices {
+            guard case .disk(let path, let metaDisk, var options) = result.volumes[index].backing
+            else { continue }
+            options.removeAll(where: \.isDefault)
+            result.volumes[index].backing =
+                .disk(path: path, metaDisk: metaDisk, options: options)
+        }
+        for index in result.connections.indices {
+            result.connections[index].options.removeAll(where: \.isDefault)
+            for volume in result.connections[index].volumes.keys {
+                result.connections[index].volumes[volume]?.removeAll(where: \.isDefault)
+            }
+        }
+        return result
+    }
+}

@@ -17,8 +17,8 @@ package struct ResourceStatus: Codable, Sendable, Hashable {
     package var suspension = SuspensionStatus()
     /// Whether I/O is failed on purpose after quorum was lost.
     package var forcesIOFailures = false
-    /// How writes are ordered; nil as long as no disk is attached.
-    package var writeOrdering: WriteOrdering?
+    /// How writes are ordered.
+    package var writeOrdering = WriteOrdering.none
     /// Application requests under way (bsr's `req-pending:`).
     package var pendingRequests: UInt64?
     /// The volumes, by number.
