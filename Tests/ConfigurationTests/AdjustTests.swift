@@ -76,6 +76,7 @@ struct AdjustTests {
             "minor 11", "minor 12",
             [
                 "detach --diskless 12", "del-minor 12", "new-minor r 11 1",
+                "peer-device-options r 1 1 --set-defaults --resync-rate=40M",
                 "bsrmeta 11 v09 /dev/m flex-external apply-al",
                 "attach 11 /dev/b /dev/m flexible",
             ]

@@ -70,7 +70,7 @@ struct CommandTests {
         )
         #expect(
             lines == [
-                "bsrsetup net-options small 1 --_name=beta --verify-alg=sha256 --protocol=C "
+                "bsrsetup net-options small 1 --_name=beta --protocol=C --verify-alg=sha256 "
                     + "--ping-int=5 --tcp-cork=no"
             ]
         )

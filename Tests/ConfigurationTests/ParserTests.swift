@@ -130,7 +130,7 @@ struct ParserTests {
                 of: """
                     resource r { net { max-buffers 1; ping-int abc;
                     after-sb-0pri foo; always-asbp maybe; }
-                    disk { size 5000G; } }
+                    disk { c-max-rate 5000G; } }
                     """
             )
         )
@@ -167,7 +167,7 @@ struct ParserTests {
         (twoNodes("") + twoNodes("", name: "q"), "conflicting use of device-minor"),
         (
             twoNodes("") + twoNodes("", name: "q"),
-            "ipv4:10.0.0.1:7789 is also used /etc/t.res:2 (resource r)"
+            "ipv4:10.0.0.1:7789 is also used /etc/t.res:1 (resource r)"
         ),
         ("resource r { disk /dev/a; on a { node-id 0; address 10.0.0.1:1; } }", "'device' keyword"),
         ("resource r { device minor 1; on a { node-id 0; } }", "'disk' keyword missing"),
@@ -247,8 +247,8 @@ struct ParserTests {
         #expect(proxy?.contains("more than 16 plugin lines") == true)
     }
 
-    @Test("RES-18 the parser accepts what bsr adds to the grammar")
-    func readsBsrStatements() throws {
+    @Test
+    func `reads what bsr and we add to the grammar`() throws {
         let configuration = try parse(try example("bsr.res"))
         let first = try #require(configuration.resource(named: "r0"))
         #expect(first.hosts[0].nodeName == "alpha in rack 4")

@@ -7,6 +7,8 @@ package struct AdjustPlan {
     private let withDisks: Bool
     private let withNet: Bool
     private var commands: [BackendCommand] = []
+    /// Volumes that are removed and created again, and so lose their peer-device options.
+    private var recreated: Set<Int> = []
 
     /// The commands for `target`, of which the engine has `running`, or nothing.
     ///
@@ -135,10 +137,10 @@ package struct AdjustPlan {
 
     private mutating func adjust(_ volume: LocalVolume, _ old: RunningResource.RunningVolume) {
         if !self.withDisks { return }
-        let isClient = old.disk == Volume.Disk.none
-        if old.minor != volume.minor || (isClient && volume.backing != nil) {
+        if old.minor != volume.minor {
             self.remove(old)
             self.create(volume)
+            self.recreated.insert(volume.number)
             return
         }
         guard let backing = volume.backing else {
@@ -237,8 +239,11 @@ package struct AdjustPlan {
             )
         }
         for device in peer.peerDevices {
-            let options = old.peerDevices[device.number] ?? OptionList()
-            guard Self.differ(device.options, options, .peerDevice) else { continue }
+            let isNew = self.recreated.contains(device.number)
+            let options = isNew ? nil : old.peerDevices[device.number]
+            guard Self.differ(device.options, options ?? OptionList(), .peerDevice) else {
+                continue
+            }
             self.commands.append(
                 UpPlan.peerDeviceOptions(device, peer, of: self.name, true)
             )

@@ -198,8 +198,7 @@ package struct CommandPlan {
                 switch self.verb {
                 case .peerDeviceOptions:
                     let device = peer.peerDevices.first { $0.number == volume.number }
-                    let command = self.setup(words, device?.options ?? OptionList())
-                    if command.arguments.count > words.count { commands.append(command) }
+                    commands.append(self.setup(words, device?.options ?? OptionList()))
                 case .getGeneration, .showGeneration:
                     commands.append(self.setup(words))
                     let node = "--node-id=\(peer.nodeID)"

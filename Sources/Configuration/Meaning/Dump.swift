@@ -115,7 +115,7 @@ package struct Dump {
     private mutating func write(_ global: GlobalSection) {
         let isDefault =
             !global.disablesAddressVerification && global.minorCount == nil
-            && global.dialogRefreshSeconds == nil && global.usageCount == nil
+            && global.dialogRefreshSeconds == nil && (global.usageCount ?? "ask") == "ask"
             && global.hostName == nil
         if isDefault { return }
         self.block("global") { dump in
@@ -124,7 +124,9 @@ package struct Dump {
             if let seconds = global.dialogRefreshSeconds {
                 dump.line("dialog-refresh \(seconds);")
             }
-            if let usage = global.usageCount { dump.line("usage-count \(usage);") }
+            if let usage = global.usageCount, usage != "ask" {
+                dump.line("usage-count \(usage);")
+            }
             if let name = global.hostName { dump.line("hostname \(Self.name(name));") }
         }
         self.line("")

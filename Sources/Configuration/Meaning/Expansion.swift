@@ -37,15 +37,14 @@ private struct Expansion {
         }
     }
 
-    /// Takes over what `parent` and behind it `grandparent` have; the nearer one wins and comes
-    /// first.
+    /// Takes over what `parent` and `grandparent` have; the nearer one wins and comes first.
     func inherit(
         _ list: inout OptionList,
         _ parent: OptionList?,
         _ grandparent: OptionList
     ) throws(Diagnostic) {
         let nearer = parent ?? OptionList()
-        let rest = grandparent.settings.filter { nearer[$0.name] == nil }
+        let rest = grandparent.settings.filter { (nearer[$0.name] ?? $0.value) == $0.value }
         try self.inherit(&list, OptionList(rest))
         try self.inherit(&list, nearer)
     }
@@ -58,7 +57,10 @@ private struct Expansion {
             let isKnown = proxy.plugins.contains { own in
                 own.words == line.words || isKeyed && own.words.first == key
             }
-            if !isKnown { proxy.plugins.insert(line, at: 0) }
+            if isKnown { continue }
+            var inherited = line
+            inherited.distance += 1
+            proxy.plugins.insert(inherited, at: 0)
         }
     }
 

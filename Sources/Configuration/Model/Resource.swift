@@ -67,6 +67,10 @@ package struct ProxySection: Hashable, Sendable {
         package var words: [String]
         /// Where the line stands.
         package var position: SourcePosition
+        /// Its place among the lines of its section.
+        var index: Int
+        /// From how many sections outwards it was inherited.
+        var distance = 0
     }
 
     /// The options.
@@ -77,9 +81,12 @@ package struct ProxySection: Hashable, Sendable {
     /// True if nothing is set.
     package var isEmpty: Bool { self.options.isEmpty && self.plugins.isEmpty }
 
-    /// The typed options.
+    /// The typed options; processing steps in the order of the files, outer sections first.
+    ///
+    /// `plugins` itself has the order that the field's tools print after inheritance.
     package func typed() throws(OptionError) -> ProxyOptions {
-        try ProxyOptions(self.options.pairs, plugins: self.plugins.map(\.words))
+        let lines = self.plugins.sorted { ($1.distance, $0.index) < ($0.distance, $1.index) }
+        return try ProxyOptions(self.options.pairs, plugins: lines.map(\.words))
     }
 }
 

@@ -112,7 +112,8 @@ extension Parser {
                     try self.parseVolumePart(of: &volume)
                 }
             }
-            volumes.append(volume)
+            let place = volumes.firstIndex { $0.number > number } ?? volumes.endIndex
+            volumes.insert(volume, at: place)
             return
         }
         if let explicit = volumes.first(where: { !$0.isImplicit }) {

@@ -213,7 +213,8 @@ extension Parser {
             if proxy.plugins.count == Limits.plugins {
                 throw Diagnostic(start, "more than \(Limits.plugins) plugin lines")
             }
-            proxy.plugins.append(.init(words: words, position: start))
+            let index = proxy.plugins.count
+            proxy.plugins.append(.init(words: words, position: start, index: index))
         }
     }
 
