@@ -73,6 +73,12 @@ let package = Package(
             pkgConfig: "libzstd",
             providers: [.apt(["libzstd-dev"])]
         ),
+        .systemLibrary(
+            name: "CLZ4",
+            path: "Sources/CSystem/CLZ4",
+            pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"])]
+        ),
 
         .target(name: "CChecksum", path: "Sources/CSystem/CChecksum"),
         .target(name: "CLinux", path: "Sources/CSystem/CLinux"),
@@ -80,12 +86,18 @@ let package = Package(
         library("Wire", ["Primitives"]),
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
+        library("DRXCore", at: "DRX/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
         library("Configuration", ["Primitives"]),
         library(
             "Engine",
             at: "Engine/Runtime",
             ["COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor"]
+        ),
+        library(
+            "DRX",
+            at: "DRX/Runtime",
+            ["CZstd", "CLZ4", "Wire", "DRXCore"]
         ),
 
         tool("bsrmeta", ["Metadata"]),
@@ -103,6 +115,7 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),
         .executableTarget(
             name: "reactor-allocations",
@@ -115,6 +128,7 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
+        tests("DRXTests", ["DRX", "Wire"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests("InteropTests", ["bsradm"]),
     ]
