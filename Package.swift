@@ -73,6 +73,12 @@ let package = Package(
             pkgConfig: "libzstd",
             providers: [.apt(["libzstd-dev"])]
         ),
+        .systemLibrary(
+            name: "CLZ4",
+            path: "Sources/CSystem/CLZ4",
+            pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"])]
+        ),
 
         .target(name: "CChecksum", path: "Sources/CSystem/CChecksum"),
         .target(name: "CLinux", path: "Sources/CSystem/CLinux"),
@@ -80,6 +86,7 @@ let package = Package(
         library("Wire", ["Primitives"]),
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
+        library("DRXCore", at: "DRX/Core", ["Primitives", "Wire"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
         library("Configuration", ["Primitives"]),
         library("Administration", ["Primitives", "Wire", "EngineCore"]),
@@ -90,6 +97,11 @@ let package = Package(
                 "COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor",
                 "Configuration", "Administration",
             ]
+        ),
+        library(
+            "DRX",
+            at: "DRX/Runtime",
+            ["CZstd", "CLZ4", "Wire", "DRXCore"]
         ),
 
         tool(
@@ -115,6 +127,7 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),
         .executableTarget(
             name: "reactor-allocations",
@@ -127,6 +140,7 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
+        tests("DRXTests", ["DRX", "Wire"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),

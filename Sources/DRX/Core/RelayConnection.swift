@@ -278,8 +278,8 @@ package struct RelayConnection: ~Copyable {
         guard count == 2 else { return }
         let (one, other) = (found[0], found[1])
         guard self.lanes[one].type != self.lanes[other].type else { return }
-        self.lanes[one].stream?.partner = self.lanes[other].id
-        self.lanes[other].stream?.partner = self.lanes[one].id
+        self.lanes[one].stream?.partner = LaneID(slot: other)
+        self.lanes[other].stream?.partner = LaneID(slot: one)
     }
 
     private mutating func assignBuffer(into actions: inout Actions) {

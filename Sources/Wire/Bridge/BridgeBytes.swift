@@ -25,8 +25,10 @@ struct BridgeReader: ~Escapable {
     }
 }
 
-/// CRC-32C (Castagnoli) of the first `count` bytes, bit by bit: for headers and greetings, which are
-/// short, so that this target needs no table and no C. Payload goes through the driver's fast one.
+/// CRC-32C (Castagnoli) of the first `count` bytes, bit by bit.
+///
+/// For headers and greetings, which are short, so that this target needs no table and no C. Payload goes
+/// through the driver's fast one.
 func bridgeChecksum(_ bytes: RawSpan, count: Int) -> UInt32 {
     var crc = UInt32.max
     for offset in 0..<count {
