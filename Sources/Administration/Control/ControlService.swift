@@ -3,8 +3,9 @@
 /// What one kind of daemon is asked and what it answers on its control socket.
 ///
 /// The protocol is the same for all: a unix stream socket on which a client writes requests, one
-/// JSON value a line, and reads replies (``ControlReply``), one JSON object a line. A request has any
-/// number of replies, the last of them marked. The next request may follow on the same connection.
+/// JSON value a line, and reads replies (``ControlReply``), one JSON object a line. A request has
+/// any number of replies, the last of them marked. The next request may follow on the same
+/// connection.
 package protocol ControlService: Sendable {
     /// A verb with its arguments.
     associatedtype Request: Codable & Sendable

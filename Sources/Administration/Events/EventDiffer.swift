@@ -2,8 +2,8 @@
 
 /// Turns successive states of resources into the lines of `events2`.
 ///
-/// Keeps the last state of each resource. The order of the lines of one update, and that a change of
-/// promotability is told before the line that causes it, are DRBD's
+/// Keeps the last state of each resource. The order of the lines of one update, and that a change
+/// of promotability is told before the line that causes it, are DRBD's
 /// (`reference/drbd-metadata.md` §9.3).
 package struct EventDiffer {
     /// What is printed.
