@@ -42,8 +42,8 @@ struct DumpTests {
             try parse(
                 """
                 global { usage-count no; }
-                resource r { volume 1 { device /dev/drbd_x minor 3; disk /dev/a; meta-disk /dev/m[2];
-                disk { size 10G; resync-rate 1M; } }
+                resource r { volume 1 { device /dev/drbd_x minor 3; disk /dev/a;
+                meta-disk /dev/m[2]; disk { size 10G; resync-rate 1M; } }
                 on alpha beta { node-id 0; address ipv6 [fd00::1]:7789; options { quorum 2; } }
                 net { shared-secret "a \\"b\\" \\\\"; cram-hmac-alg ""; } }
                 """

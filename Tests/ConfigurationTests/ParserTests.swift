@@ -142,50 +142,7 @@ struct ParserTests {
         #expect(message.contains("t.res:3: Parse error: while parsing value ('5000G')"))
     }
 
-    @Test(arguments: [
-        ("resource r { device minor 1; disk /dev/a; }", "a host section ('on alpha { ... }') is"),
-        (twoNodes("on alpha { node-id 2; }"), "There are multiple host sections for this node."),
-        (
-            twoNodes("on gamma { address 10.0.0.3:1; }"),
-            "on gamma { ... }: 'node-id' keyword missing."
-        ),
-        (twoNodes("on c { node-id 1; address 10.0.0.3:1; }"), "conflicting use of node-id 'r:1'"),
-        (twoNodes("connection { host alpha; host foo; }"), "a hostname (\"foo\") is given"),
-        (twoNodes("connection { host alpha; }"), "connection needs to have two endpoints"),
-        (twoNodes("connection { host alpha; host alpha; }"), "is used for both endpoints"),
-        (twoNodes("connection { path { host alpha; } }"), "path needs to have two endpoints"),
-        (twoNodes("connection { }"), "connection without a single path"),
-        (
-            twoNodes("connection { host alpha; host beta; } connection { host beta; host alpha; }"),
-            "conflicting use of connection 'alpha-beta'"
-        ),
-        (twoNodes("connection-mesh { hosts alpha foo; }"), "no 'on' section for hostname 'foo'"),
-        (
-            twoNodes("connection { host alpha; host beta; volume 7 { disk { bitmap no; } } }"),
-            "reference to a volume 7 that is not known"
-        ),
-        (twoNodes("") + twoNodes("", name: "q"), "conflicting use of device-minor"),
-        (
-            twoNodes("") + twoNodes("", name: "q"),
-            "ipv4:10.0.0.1:7789 is also used /etc/t.res:1 (resource r)"
-        ),
-        ("resource r { disk /dev/a; on a { node-id 0; address 10.0.0.1:1; } }", "'device' keyword"),
-        ("resource r { device minor 1; on a { node-id 0; } }", "'disk' keyword missing"),
-        ("resource r { stacked-on-top-of q { node-id 0; } }", "stacked-on-top-of q: no such"),
-        (
-            "resource r { volume 0 { device minor 1; disk /dev/a; } "
-                + "on a { node-id 0; address 10.0.0.1:1; volume 1 { device minor 2; disk /dev/b; } } "
-                + "on b { node-id 1; address 10.0.0.2:1; } }",
-            "volume 1 not defined on b"
-        ),
-        (
-            twoNodes(
-                "connection { host alpha via proxy on p { inside 10.0.0.1:1; "
-                    + "outside 10.0.0.1:2; } host beta; }"
-            ),
-            "either both endpoints of a path have a proxy or none"
-        ),
-    ])
+    @Test(arguments: Self.contradictions)
     func `sections that contradict each other are refused`(text: String, expected: String) throws {
         let message = try #require(refusal(of: text))
         #expect(message.hasPrefix("/etc/t.res:"))
@@ -262,4 +219,51 @@ struct ParserTests {
         #expect(options.memoryLimit == .mebibytes(2048))
         #expect(relays.first?.peerOutside.endpoint == "198.51.100.1:7792")
     }
+
+    private static let contradictions: [(String, String)] = [
+        ("resource r { device minor 1; disk /dev/a; }", "a host section ('on alpha { ... }') is"),
+        (twoNodes("on alpha { node-id 2; }"), "There are multiple host sections for this node."),
+        (
+            twoNodes("on gamma { address 10.0.0.3:1; }"),
+            "on gamma { ... }: 'node-id' keyword missing."
+        ),
+        (twoNodes("on c { node-id 1; address 10.0.0.3:1; }"), "conflicting use of node-id 'r:1'"),
+        (twoNodes("connection { host alpha; host foo; }"), "a hostname (\"foo\") is given"),
+        (twoNodes("connection { host alpha; }"), "connection needs to have two endpoints"),
+        (twoNodes("connection { host alpha; host alpha; }"), "is used for both endpoints"),
+        (twoNodes("connection { path { host alpha; } }"), "path needs to have two endpoints"),
+        (twoNodes("connection { }"), "connection without a single path"),
+        (
+            twoNodes("connection { host alpha; host beta; } connection { host beta; host alpha; }"),
+            "conflicting use of connection 'alpha-beta'"
+        ),
+        (twoNodes("connection-mesh { hosts alpha foo; }"), "no 'on' section for hostname 'foo'"),
+        (
+            twoNodes("connection { host alpha; host beta; volume 7 { disk { bitmap no; } } }"),
+            "reference to a volume 7 that is not known"
+        ),
+        (twoNodes("") + twoNodes("", name: "q"), "conflicting use of device-minor"),
+        (
+            twoNodes("") + twoNodes("", name: "q"),
+            "ipv4:10.0.0.1:7789 is also used /etc/t.res:1 (resource r)"
+        ),
+        ("resource r { disk /dev/a; on a { node-id 0; address 10.0.0.1:1; } }", "'device' keyword"),
+        ("resource r { device minor 1; on a { node-id 0; } }", "'disk' keyword missing"),
+        ("resource r { stacked-on-top-of q { node-id 0; } }", "stacked-on-top-of q: no such"),
+        (
+            """
+            resource r { volume 0 { device minor 1; disk /dev/a; }
+            on a { node-id 0; address 10.0.0.1:1; volume 1 { device minor 2; disk /dev/b; } }
+            on b { node-id 1; address 10.0.0.2:1; } }
+            """,
+            "volume 1 not defined on b"
+        ),
+        (
+            twoNodes(
+                "connection { host alpha via proxy on p { inside 10.0.0.1:1; "
+                    + "outside 10.0.0.1:2; } host beta; }"
+            ),
+            "either both endpoints of a path have a proxy or none"
+        ),
+    ]
 }

@@ -79,30 +79,7 @@ struct DrbdadmOracleTests {
         #expect(!ours.errors.isEmpty)
     }
 
-    @Test(
-        "TOOL-04 what drbdadm refuses is refused at the same line",
-        arguments: [
-            "resource r { net { foo 1; } }", "resource r {\n foo { } }", "resource net { }",
-            "resource r { net { ping-int 3 } }", "resource r { net { ping-int 3; ",
-            "resource r {\n on alpha { address foo:1; } }", "\nfoo", "include nofile;",
-            "resource r { net {\n max-buffers 1; ping-int abc;\n after-sb-0pri foo; always-asbp maybe;\n"
-                + " max-epoch-size 500k; } }",
-            "resource r { on alpha { node-id 33; } }",
-            "resource r { on alpha {\naddress 1.2.3.4:70000; } }",
-            "resource r {\n device /dev/sda; }", "resource r { device /dev/drbd5 minor 6; }",
-            "resource r {\n device /dev/drbdx; }", "resource r { volume 1k { } }",
-            "resource r { connection { host a; host b; host c; } }",
-            "resource r {\n connection { net { } net { } } }", "resource r { net { } \n net { } }",
-            "global { usage-count yes; } global { }", "common { } \n\n common { }",
-            "resource r { device minor 1; disk /dev/a; }",
-            "resource r { device minor 1; disk /dev/a; on alpha { node-id 0; address 10.0.0.1:1; }\n"
-                + "on beta { node-id 0; address 10.0.0.2:1; } }",
-            "resource r { device minor 1; disk /dev/a; on alpha { node-id 0; address 10.0.0.1:1; }\n"
-                + "on beta { node-id 1; address 10.0.0.2:1; } connection { host alpha; host foo; } }",
-            "resource r { net { sndbuf-size 1k 2; } }",
-            "resource r { net { shared-secret \"a\nb\"; } }",
-        ]
-    )
+    @Test("TOOL-04 what drbdadm refuses is refused at the same line", arguments: Self.refused)
     func samePlaces(text: String) throws {
         let folder = try TemporaryFolder()
         let path = folder.file("t.res")
@@ -156,6 +133,45 @@ struct DrbdadmOracleTests {
         try running.write(toFile: state, atomically: true, encoding: .utf8)
         try Oracle(path: path, node: "alpha", running: state).compare(["-d", "adjust", "r"])
     }
+
+    private static let refused: [String] = [
+        "resource r { net { foo 1; } }",
+        "resource r {\n foo { } }",
+        "resource net { }",
+        "resource r { net { ping-int 3 } }",
+        "resource r { net { ping-int 3; ",
+        "resource r {\n on alpha { address foo:1; } }",
+        "\nfoo",
+        "include nofile;",
+        """
+        resource r { net {
+         max-buffers 1; ping-int abc;
+         after-sb-0pri foo; always-asbp maybe;
+         max-epoch-size 500k; } }
+        """,
+        "resource r { on alpha { node-id 33; } }",
+        "resource r { on alpha {\naddress 1.2.3.4:70000; } }",
+        "resource r {\n device /dev/sda; }",
+        "resource r { device /dev/drbd5 minor 6; }",
+        "resource r {\n device /dev/drbdx; }",
+        "resource r { volume 1k { } }",
+        "resource r { connection { host a; host b; host c; } }",
+        "resource r {\n connection { net { } net { } } }",
+        "resource r { net { } \n net { } }",
+        "global { usage-count yes; } global { }",
+        "common { } \n\n common { }",
+        "resource r { device minor 1; disk /dev/a; }",
+        """
+        resource r { device minor 1; disk /dev/a; on alpha { node-id 0; address 10.0.0.1:1; }
+        on beta { node-id 0; address 10.0.0.2:1; } }
+        """,
+        """
+        resource r { device minor 1; disk /dev/a; on alpha { node-id 0; address 10.0.0.1:1; }
+        on beta { node-id 1; address 10.0.0.2:1; } connection { host alpha; host foo; } }
+        """,
+        "resource r { net { sndbuf-size 1k 2; } }",
+        "resource r { net { shared-secret \"a\nb\"; } }",
+    ]
 
     private static let adjustFile = """
         global { disable-ip-verification; }
