@@ -26,7 +26,10 @@ package struct BufferAccounting: ~Copyable {
     private var lapEnd: UInt64?
     private var marks: ActionQueue<Mark>
 
-    private struct Mark: BitwiseCopyable {
+    /// When the byte at an offset came in.
+    ///
+    /// Not private: the compiler could then not destroy a buffer in another module.
+    struct Mark: BitwiseCopyable {
         let offset: UInt64
         let at: Instant
     }

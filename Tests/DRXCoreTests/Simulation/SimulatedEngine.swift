@@ -13,11 +13,10 @@ import Wire
 final class SimulatedEngine {
     /// Which socket the engine uses first when it has none.
     enum Style: CaseIterable {
-        /// DRBD 8.4: the first is data, on both nodes, so connects cross.
+        /// Every DRBD 8.4, so that connects cross, and one node under DRBD 9.
         case dataFirst
-        /// DRBD 9: one node makes data, the other meta.
-        case dataOnly
-        case metaOnly
+        /// The other node under DRBD 9.
+        case metaFirst
     }
 
     let name: String
@@ -102,7 +101,7 @@ final class SimulatedEngine {
     }
 
     private func dialled(_ endpoint: Endpoint) {
-        let prefersMeta = self.style == .metaOnly && self.data == nil
+        let prefersMeta = self.style == .metaFirst && self.meta == nil
         let type: ChannelType = self.data == nil && !prefersMeta ? .data : .meta
         guard type == .data || self.meta == nil else { return endpoint.reset() }
         self.dialMaximum -= 1

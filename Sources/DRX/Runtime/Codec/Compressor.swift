@@ -6,7 +6,7 @@ package import Wire
 ///
 /// A frame that goes as it is does not enter the history, on either side. Owned by one thread.
 package struct Compressor: ~Copyable {
-    private enum Method: ~Copyable {
+    private enum Method {
         case none
         case zstd(ZstdCompressor)
         case lz4(LZ4Compressor)
