@@ -213,6 +213,7 @@ private let connector = LaneID(.connector)
     @Test func `a silent bridge is lost, a paused one is not silent`() {
         let relay = Traced.bridged()
         _ = relay.receive(.bridgePaused(acceptor, relay.acceptorBridge))
+        _ = relay.signal(acceptor, .keepAliveEcho(sentAt: 0))
         var closed: [RelayConnection.Action] = []
         for _ in 0..<40 {
             closed += relay.receiveDeadline().filter {
@@ -271,6 +272,17 @@ private let connector = LaneID(.connector)
         let end = BridgeSignal.abort(generation: 1, .replaced)
         #expect(actions.contains(.send(acceptor, relay.acceptorBridge, end)))
         #expect(actions.contains(.send(acceptor, relay.acceptorBridge, .laneRequest)))
+    }
+
+    @Test func `a socket that waits for the second lane goes with the first one's bridge`() {
+        let relay = Traced.bridged()
+        _ = relay.dial(.data)
+        let second = relay.nextSocket()
+        _ = relay.receive(.engineArrived(second))
+        _ = relay.receive(.initialPacket(LaneID(.acceptor, 1), second, .meta))
+        let lost = relay.receive(.bridgeClosed(acceptor, relay.acceptorBridge))
+        #expect(closedEngines(lost).contains(LaneID(.acceptor, 1)))
+        #expect(relay.states.acceptor == .bridging)
     }
 
     @Test func `the large buffer belongs to data, once both sockets are there`() {

@@ -5,11 +5,11 @@ import Primitives
 import Testing
 import Wire
 
-/// A replication engine as a relay sees it: makes its two sockets the way DRBD does, then exchanges bytes
-/// on both and verifies each one that arrives.
+/// A replication engine as a relay sees it: makes its two sockets the way DRBD does, then exchanges
+/// bytes on both and verifies each one that arrives.
 ///
-/// What is written on a socket follows from a random number at its start, so a gap, a repetition, a swap
-/// or a byte of another socket shows at once.
+/// What is written on a socket follows from a random number at its start, so a gap, a repetition, a
+/// swap or a byte of another socket shows at once.
 final class SimulatedEngine {
     /// Which socket the engine uses first when it has none.
     enum Style: CaseIterable {

@@ -5,8 +5,8 @@ import Primitives
 import Testing
 import Wire
 
-/// The driver of one ``RelayConnection`` on the simulated network; uses the real frames and the real
-/// bookkeeping of buffers.
+/// The driver of one ``RelayConnection`` on the simulated network; uses the real frames and the
+/// real bookkeeping of buffers.
 final class SimulatedRelay {
     struct Settings {
         var memoryLimit: UInt64 = 65_536
@@ -23,7 +23,8 @@ final class SimulatedRelay {
     weak var remote: SimulatedRelay?
     weak var engine: SimulatedEngine?
 
-    /// Switches for situations: whether this relay's outside and the engine's address can be reached.
+    /// Switches for situations: whether this relay's outside and the engine's address can be
+    /// reached.
     var canBeReached = true
     var canReachEngine = true
     var allocationSteps = 4
