@@ -73,14 +73,18 @@ import Wire
 
     @Test("DRX-10 the engine's first packet names the type")
     func initialPackets() {
-        #expect(ChannelType(initialPacket: initialPacket(.data).span.bytes) == .data)
-        #expect(ChannelType(initialPacket: initialPacket(.meta).span.bytes) == .meta)
+        #expect(self.type(initialPacket(.data)) == .data)
+        #expect(self.type(initialPacket(.meta)) == .meta)
         for bit in 0..<64 {
             var packet = initialPacket(.data)
             packet[bit / 8] ^= 1 << (bit % 8)
-            #expect(ChannelType(initialPacket: packet.span.bytes) == nil)
+            #expect(self.type(packet) == nil)
         }
-        #expect(ChannelType(initialPacket: initialPacket(.meta).dropLast().span.bytes) == nil)
+        #expect(self.type(initialPacket(.meta).dropLast()) == nil)
+    }
+
+    private func type(_ bytes: [UInt8]) -> ChannelType? {
+        ChannelType(initialPacket: bytes.span.bytes)
     }
 
     private func refusal(_ hello: BridgeHello) throws -> BridgeRefusal {

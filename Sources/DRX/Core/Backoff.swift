@@ -4,8 +4,8 @@ internal import Primitives
 
 /// The growing, jittered pause between attempts to connect.
 ///
-/// DRBD without one was seen to reconnect 13 times a second. Doubling from `first` up to `maximum`, then a
-/// quarter more or less at random, so that the two relays of a site do not dial in step.
+/// DRBD without one was seen to reconnect 13 times a second. Doubling from `first` up to `maximum`,
+/// then a quarter more or less at random, so that the two relays of a site do not dial in step.
 struct Backoff: Hashable, Sendable, BitwiseCopyable {
     private let first: TimeSpan
     private let maximum: TimeSpan

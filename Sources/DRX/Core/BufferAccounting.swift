@@ -2,11 +2,12 @@
 
 package import Primitives
 
-/// Keeps the books of a transmit buffer (BAB): a ring of bytes between the local engine and the bridge.
+/// Keeps the books of a transmit buffer (BAB): a ring of bytes between the local engine and the
+/// bridge.
 ///
-/// The driver owns the memory; this says where to read into and what to send from. The ring works while
-/// its memory is still being faulted in: the usable part grows from the front, and a lap that began
-/// before the growth is finished in the old length.
+/// The driver owns the memory; this says where to read into and what to send from. The ring works
+/// while its memory is still being faulted in: the usable part grows from the front, and a lap that
+/// began before the growth is finished in the old length.
 ///
 ///     not wrapped   0 ····· read ████████ write ····· usable
 ///     wrapped       0 ██ write ····· read ███████ lapEnd
@@ -26,7 +27,10 @@ package struct BufferAccounting: ~Copyable {
     private var lapEnd: UInt64?
     private var marks: ActionQueue<Mark>
 
-    private struct Mark: BitwiseCopyable {
+    /// When the byte at an offset came in.
+    ///
+    /// Not private: the compiler could then not destroy a buffer in another module.
+    struct Mark: BitwiseCopyable {
         let offset: UInt64
         let at: Instant
     }

@@ -6,8 +6,8 @@ extension ChannelType {
     /// The length of the first packet that DRBD writes on a fresh socket.
     package static var initialPacketByteCount: Int { 8 }
 
-    /// Reads the type from the first packet of a fresh socket: P_INITIAL_DATA or P_INITIAL_META in DRBD's
-    /// oldest header, without payload; nil if it is anything else.
+    /// Reads the type from the first packet of a fresh socket: P_INITIAL_DATA or P_INITIAL_META in
+    /// DRBD's oldest header, without payload; nil if it is anything else.
     package init?(initialPacket bytes: RawSpan) {
         guard bytes.byteCount >= Self.initialPacketByteCount else { return nil }
         var value: UInt64 = 0

@@ -16,8 +16,8 @@ package enum ChannelRole: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterab
 
 /// One TCP connection between the two relays, and the place of one socket of the local engine.
 ///
-/// A channel is normally one lane. The second one is used while the same node dials both of its sockets,
-/// so that data and meta share no TCP connection then either.
+/// A channel is normally one lane. The second one is used while the same node dials both of its
+/// sockets, so that data and meta share no TCP connection then either.
 package struct LaneID: Hashable, Sendable, BitwiseCopyable {
     package var role: ChannelRole
     /// 0, or 1 for the second lane.
@@ -117,6 +117,8 @@ struct Lane: BitwiseCopyable {
     var engineBackoff: Backoff
     var keepAliveAt: Instant = .distantFuture
     var silenceAt: Instant = .distantFuture
+    /// We do not receive, so that silence says nothing about the remote relay.
+    var isPaused = false
 
     init(_ id: LaneID, _ times: RelayTimes) {
         self.id = id

@@ -30,8 +30,8 @@ extension RelayConnection {
         self.bridgeUp(slot, socket, at: now, into: &actions)
     }
 
-    /// Takes the connection that the remote relay has dialled; a newer one replaces an older one, which
-    /// the remote relay must have given up.
+    /// Takes the connection that the remote relay has dialled; a newer one replaces an older one,
+    /// which the remote relay must have given up.
     mutating func bridgeArrived(
         _ slot: Int,
         _ socket: SocketID,
@@ -64,15 +64,21 @@ extension RelayConnection {
         }
     }
 
-    mutating func bridgePaused(_ slot: Int, _ socket: SocketID, until silenceAt: Instant) {
+    mutating func bridgePaused(
+        _ slot: Int,
+        _ socket: SocketID,
+        _ isPaused: Bool,
+        at now: Instant
+    ) {
         guard case .up(socket, _) = self.lanes[slot].bridge else { return }
-        self.lanes[slot].silenceAt = silenceAt
+        self.lanes[slot].isPaused = isPaused
+        self.lanes[slot].silenceAt = isPaused ? .distantFuture : now + self.times.silence
     }
 
     /// Notes that the remote relay lives; false if the connection is no longer ours.
     mutating func heard(_ slot: Int, _ socket: SocketID, at now: Instant) -> Bool {
         guard case .up(socket, _) = self.lanes[slot].bridge else { return false }
-        self.lanes[slot].silenceAt = now + self.times.silence
+        if !self.lanes[slot].isPaused { self.lanes[slot].silenceAt = now + self.times.silence }
         return true
     }
 
@@ -89,7 +95,8 @@ extension RelayConnection {
         actions.append(.send(self.lanes[slot].id, socket, signal))
     }
 
-    /// Asks for the second lane while an engine's socket waits for it; repeated with each keep-alive.
+    /// Asks for the second lane while an engine's socket waits for it; repeated with each
+    /// keep-alive.
     mutating func requestLane(into actions: inout Actions) {
         let second = LaneID(.acceptor, 1).slot
         guard self.lanes[second].pendingType != nil, !self.lanes[second].isBridgeUp else { return }
@@ -180,6 +187,9 @@ extension RelayConnection {
             if now.since(since) >= self.times.silence { self.lanes[slot].bridgeBackoff.reset() }
         }
         self.forgetBridge(slot)
+        if self.lanes[slot].id == LaneID(.acceptor, 0) {
+            self.dropSecondWaiter(at: now, into: &actions)
+        }
         guard self.lanes[slot].stream == nil else {
             self.streamLostBridge(slot, at: now, into: &actions)
             return
@@ -188,8 +198,20 @@ extension RelayConnection {
         self.becomeIdle(slot, at: now, into: &actions)
     }
 
+    /// Closes an engine's second socket that nothing can ask a bridge for any more.
+    private mutating func dropSecondWaiter(at now: Instant, into actions: inout Actions) {
+        let second = LaneID(.acceptor, 1).slot
+        guard self.lanes[second].stream == nil, self.lanes[second].engineSocket != nil
+        else { return }
+        self.dropEngine(second, into: &actions)
+        self.lanes[second].pendingType = nil
+        self.lanes[second].deadline = .distantFuture
+        self.becomeIdle(second, at: now, into: &actions)
+    }
+
     private mutating func forgetBridge(_ slot: Int) {
         self.lanes[slot].bridge = .down
+        self.lanes[slot].isPaused = false
         self.lanes[slot].keepAliveAt = .distantFuture
         self.lanes[slot].silenceAt = .distantFuture
     }

@@ -5,10 +5,10 @@ internal import Wire
 
 /// How streams end. Joined streams end together, in one of three ways:
 ///
-/// - **drain**: our engine is gone. What it wrote goes to the remote relay, then the end of data, then
-///   that of meta, so that the remote engine keeps both sockets until it has everything.
-/// - **deliver**: the remote engine, its relay or the bridge is gone. What has arrived goes to our engine,
-///   then both sockets are closed. What our engine wrote has no receiver and is dropped.
+/// - **drain**: our engine is gone. What it wrote goes to the remote relay, then the end of data,
+///   then that of meta, so that the remote engine keeps both sockets until it has everything.
+/// - **deliver**: the remote engine, its relay or the bridge is gone. What has arrived goes to our
+///   engine, then both sockets are closed. What our engine wrote has no receiver and is dropped.
 /// - **now**: both are gone, or a deadline has passed. Everything is dropped.
 extension RelayConnection {
     mutating func beginDrain(

@@ -55,8 +55,8 @@ extension RelayConnection {
         }
     }
 
-    /// Whether the engine is still to be served: not when it is gone, and not when the driver was told
-    /// already to report the last delivery.
+    /// Whether the engine is still to be served: not when it is gone, and not when the driver was
+    /// told already to report the last delivery.
     private func takesData(_ slot: Int, _ closing: Lane.Closing?) -> Bool {
         guard self.lanes[slot].engineSocket != nil else { return false }
         switch closing {

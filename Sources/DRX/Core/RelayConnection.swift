@@ -3,10 +3,10 @@
 package import Primitives
 package import Wire
 
-/// Decides how one connection of a resource is relayed: two channels, an acceptor and a connector, each
-/// between a socket of the local engine and a TCP connection with the remote relay.
+/// Decides how one connection of a resource is relayed: two channels, an acceptor and a connector,
+/// each between a socket of the local engine and a TCP connection with the remote relay.
 ///
-///     preparing      allocating ─▶ bridging ─▶ bridged ─▶ waiting (acceptor), connecting (connector)
+///     preparing      allocating ─▶ bridging ─▶ bridged ─▶ waiting (acceptor) | connecting
 ///     acceptor       waiting ─▶ connected ─▶ establishing ─▶ established
 ///     connector      connecting ─▶ establishing ─▶ established
 ///     disconnecting  established ─▶ close_pending (data) ─▶ stopping ─▶ stopped
@@ -14,24 +14,25 @@ package import Wire
 ///
 /// What it guarantees:
 /// - Bytes of one socket arrive in order and without a gap, or both sockets are closed. Streams are
-///   numbered on each TCP connection and positions are checked; a violation ends the TCP connection.
-/// - Data and meta never share a TCP connection. A node that dials both of its sockets gets a second
-///   *lane* (`Docs/decisions/0002-lanes.md`).
-/// - Once both sockets of the engines are there, each loss ends both. Before, while DRBD still sorts out
-///   crossed connects, sockets come and go alone.
-/// - When an engine or a relay goes away, data that was accepted is delivered first, meta stays open
-///   meanwhile, and all of it has a deadline.
+///   numbered on each TCP connection, positions are checked; a violation ends the TCP connection.
+/// - Data and meta never share a TCP connection. A node that dials both of its sockets gets a
+///   second *lane* (`Docs/decisions/0002-lanes.md`).
+/// - Once both sockets of the engines are there, each loss ends both. Before, while DRBD still
+///   sorts out crossed connects, sockets come and go alone.
+/// - When an engine or a relay goes away, data that was accepted is delivered first, meta stays
+///   open meanwhile, and all of it has a deadline.
 ///
-/// The driver carries out actions in order and reports what happens. It reports nothing more about a
-/// socket that it was told to close, and stale names do no harm. After every event it calls again with
-/// ``Event/deadline`` at ``nextDeadline``.
+/// The driver carries out actions in order and reports what happens. It reports nothing more about
+/// a socket that it was told to close, and stale names do no harm. After every event it calls again
+/// with ``Event/deadline`` at ``nextDeadline``.
 package struct RelayConnection: ~Copyable {
     /// What has happened.
     package enum Event: Hashable, Sendable, BitwiseCopyable {
         /// The administrator wants the connection up, or down.
         case up
         case down
-        /// The first part of the transmit buffer can be used; the rest follows while the relay works.
+        /// The first part of the transmit buffer can be used; the rest follows while the relay
+        /// works.
         case bufferReady
         case bufferFailed
 
@@ -41,8 +42,8 @@ package struct RelayConnection: ~Copyable {
         case bridgeWelcomed(LaneID, SocketID)
         /// A remote relay has greeted an acceptor, and ``BridgeAgreement`` agrees with it.
         case bridgeArrived(LaneID, SocketID)
-        /// Dialling failed, the greeting was refused, or the TCP connection was lost or was no longer
-        /// to be understood.
+        /// Dialling failed, the greeting was refused, or the TCP connection was lost or was no
+        /// longer to be understood.
         case bridgeClosed(LaneID, SocketID)
         /// The driver stopped receiving because the engine does not take what has arrived.
         case bridgePaused(LaneID, SocketID)
@@ -57,7 +58,8 @@ package struct RelayConnection: ~Copyable {
         case initialPacket(LaneID, SocketID, ChannelType?)
         /// A connector has reached the local engine.
         case engineConnected(LaneID, SocketID)
-        /// Dialling failed, or the engine has closed its socket. What was read before stays accepted.
+        /// Dialling failed, or the engine has closed its socket. What was read before stays
+        /// accepted.
         case engineClosed(LaneID, SocketID)
 
         /// All that was accepted, `byteCount` bytes of the stream, was given to the bridge.
@@ -91,7 +93,8 @@ package struct RelayConnection: ~Copyable {
         /// Drop what was not delivered, and keep what was read.
         case closeEngine(LaneID, SocketID, orderly: Bool)
 
-        /// Send what was read, and what will be read, as data frames of this stream from position 0.
+        /// Send what was read, and what will be read, as data frames of this stream from position
+        /// 0.
         case startRelaying(LaneID, SocketID, generation: UInt32)
         /// Read no more from the engine; report when everything was sent.
         case finishTransmit(LaneID, generation: UInt32)
@@ -206,9 +209,9 @@ package struct RelayConnection: ~Copyable {
         case .bridgeClosed(let lane, let socket):
             self.bridgeClosed(lane.slot, socket, at: now, into: &actions)
         case .bridgePaused(let lane, let socket):
-            self.bridgePaused(lane.slot, socket, until: .distantFuture)
+            self.bridgePaused(lane.slot, socket, true, at: now)
         case .bridgeResumed(let lane, let socket):
-            self.bridgePaused(lane.slot, socket, until: now + self.times.silence)
+            self.bridgePaused(lane.slot, socket, false, at: now)
         case .signal(let lane, let socket, let signal):
             self.receive(signal, lane.slot, socket, at: now, into: &actions)
         case .data(let lane, let socket, let generation, let position, let byteCount):
@@ -301,7 +304,8 @@ package struct RelayConnection: ~Copyable {
         actions.append(.acceptEngines(wanted))
     }
 
-    /// Tells the remote relay at once when our states have changed; it needs them for its diagnosis.
+    /// Tells the remote relay at once when our states have changed; it needs them for its
+    /// diagnosis.
     private mutating func reportStates(at now: Instant, into actions: inout Actions) {
         var isBridged = false
         for slot in 0..<4 where self.lanes[slot].isBridgeUp { isBridged = true }

@@ -2,7 +2,8 @@
 
 internal import Wire
 
-/// Renders the table of relay channels: two rows a connection, arrows that point away from who dials.
+/// Renders the table of relay channels: two rows a connection, arrows that point away from who
+/// dials.
 package enum StatusTable {
     /// The table with placeholder names and arrows.
     package static func text(_ connections: [ConnectionStatus]) -> String {

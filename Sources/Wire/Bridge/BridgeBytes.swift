@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Loads big-endian numbers from received bytes at offsets that the caller has checked; the span traps
-/// beyond its end.
+/// Loads big-endian numbers from received bytes at offsets that the caller has checked; the span
+/// traps beyond its end.
 struct BridgeReader: ~Escapable {
     private let bytes: RawSpan
 
@@ -27,8 +27,8 @@ struct BridgeReader: ~Escapable {
 
 /// CRC-32C (Castagnoli) of the first `count` bytes, bit by bit.
 ///
-/// For headers and greetings, which are short, so that this target needs no table and no C. Payload goes
-/// through the driver's fast one.
+/// For headers and greetings, which are short, so that this target needs no table and no C. Payload
+/// goes through the driver's fast one.
 func bridgeChecksum(_ bytes: RawSpan, count: Int) -> UInt32 {
     var crc = UInt32.max
     for offset in 0..<count {

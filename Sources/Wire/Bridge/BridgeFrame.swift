@@ -4,8 +4,8 @@ internal import Primitives
 
 /// One frame between two relays.
 ///
-/// Each channel has its own TCP connection, dialled by the connector's relay, so data and meta never
-/// share a queue. On it the connector greets with `hello`, the acceptor answers `welcome` or
+/// Each channel has its own TCP connection, dialled by the connector's relay, so data and meta
+/// never share a queue. On it the connector greets with `hello`, the acceptor answers `welcome` or
 /// `refusal`; then streams follow one another, each with a generation of its own:
 ///
 ///     acceptor ── open(g, type) ─▶ connector    the acceptor's engine has dialled in

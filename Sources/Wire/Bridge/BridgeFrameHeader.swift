@@ -56,8 +56,8 @@ package enum BridgeFrameKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIt
 ///     2  kind   3 detail                                20 content length   28 header checksum
 ///     4  generation
 ///
-/// The checksums are CRC-32C. That of a data frame's payload is a value here: the driver computes and
-/// verifies it. A decoded header has been checked completely against the rules of its kind.
+/// The checksums are CRC-32C. That of a data frame's payload is a value here: the driver computes
+/// and verifies it. A decoded header has been checked completely against the rules of its kind.
 package struct BridgeFrameHeader: Hashable, Sendable, BitwiseCopyable {
     package var kind: BridgeFrameKind
     /// Codec, type, reason or states, by kind.

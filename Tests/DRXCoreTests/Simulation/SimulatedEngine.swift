@@ -5,19 +5,18 @@ import Primitives
 import Testing
 import Wire
 
-/// A replication engine as a relay sees it: makes its two sockets the way DRBD does, then exchanges bytes
-/// on both and verifies each one that arrives.
+/// A replication engine as a relay sees it: makes its two sockets the way DRBD does, then exchanges
+/// bytes on both and verifies each one that arrives.
 ///
-/// What is written on a socket follows from a random number at its start, so a gap, a repetition, a swap
-/// or a byte of another socket shows at once.
+/// What is written on a socket follows from a random number at its start, so a gap, a repetition, a
+/// swap or a byte of another socket shows at once.
 final class SimulatedEngine {
     /// Which socket the engine uses first when it has none.
     enum Style: CaseIterable {
-        /// DRBD 8.4: the first is data, on both nodes, so connects cross.
+        /// Every DRBD 8.4, so that connects cross, and one node under DRBD 9.
         case dataFirst
-        /// DRBD 9: one node makes data, the other meta.
-        case dataOnly
-        case metaOnly
+        /// The other node under DRBD 9.
+        case metaFirst
     }
 
     let name: String
@@ -102,7 +101,7 @@ final class SimulatedEngine {
     }
 
     private func dialled(_ endpoint: Endpoint) {
-        let prefersMeta = self.style == .metaOnly && self.data == nil
+        let prefersMeta = self.style == .metaFirst && self.meta == nil
         let type: ChannelType = self.data == nil && !prefersMeta ? .data : .meta
         guard type == .data || self.meta == nil else { return endpoint.reset() }
         self.dialMaximum -= 1

@@ -22,6 +22,8 @@ final class SimulatedLane {
     var finishing: UInt32?
     var delivering: UInt32?
     var sentByteCount: UInt64 = 0
+    var acceptedByteCount = 0
+    var deliveredByteCount = 0
 
     init(_ id: LaneID, _ settings: SimulatedRelay.Settings) {
         self.id = id
@@ -54,6 +56,7 @@ final class SimulatedLane {
         self.delivering = nil
         self.finishing = nil
         self.isReading = true
+        (self.acceptedByteCount, self.deliveredByteCount) = (0, 0)
     }
 
     func dropEngine() {

@@ -5,8 +5,8 @@ import Primitives
 import Testing
 import Wire
 
-/// The driver of one ``RelayConnection`` on the simulated network; uses the real frames and the real
-/// bookkeeping of buffers.
+/// The driver of one ``RelayConnection`` on the simulated network; uses the real frames and the
+/// real bookkeeping of buffers.
 final class SimulatedRelay {
     struct Settings {
         var memoryLimit: UInt64 = 65_536
@@ -23,7 +23,8 @@ final class SimulatedRelay {
     weak var remote: SimulatedRelay?
     weak var engine: SimulatedEngine?
 
-    /// Switches for situations: whether this relay's outside and the engine's address can be reached.
+    /// Switches for situations: whether this relay's outside and the engine's address can be
+    /// reached.
     var canBeReached = true
     var canReachEngine = true
     var allocationSteps = 4
@@ -42,6 +43,7 @@ final class SimulatedRelay {
     private var acceptsEngines = false
     private var pending: [RelayConnection.Event] = []
     private var isTurning = false
+    private var hasFed = false
     private var payload: [UInt8] = []
     private var plannedDeadline = Instant.distantFuture
 
@@ -72,6 +74,10 @@ final class SimulatedRelay {
     var bufferHolder: LaneID? { self.connection?.bufferHolder }
 
     func carriesBoth(_ role: ChannelRole) -> Bool { self.connection?.carriesBoth(role) ?? false }
+
+    /// What the lane's latest engine socket gave and took.
+    func acceptedByteCount(_ id: LaneID) -> Int { self.lane(id).acceptedByteCount }
+    func deliveredByteCount(_ id: LaneID) -> Int { self.lane(id).deliveredByteCount }
 
     func start() {
         var times = RelayTimes()
@@ -169,14 +175,16 @@ final class SimulatedRelay {
         guard !self.isTurning, self.isRunning else { return }
         self.isTurning = true
         repeat {
+            self.hasFed = false
             while !self.pending.isEmpty, self.isRunning { self.feed(self.pending.removeFirst()) }
             for lane in self.lanes where self.isRunning { self.pump(lane) }
-        } while !self.pending.isEmpty && self.isRunning
+        } while self.hasFed && self.isRunning
         self.isTurning = false
         self.planDeadline()
     }
 
     private func feed(_ event: RelayConnection.Event) {
+        self.hasFed = true
         self.connection?.receive(event, at: self.world.now, into: &self.actions)
         while let action = self.actions.popFirst() { self.apply(action) }
     }
@@ -353,7 +361,9 @@ final class SimulatedRelay {
     private func readEngine(_ lane: SimulatedLane) {
         guard let engine = lane.engine, let socket = lane.engineID else { return }
         while lane.isReading, engine.available > 0, lane.transmit.room > 0 {
-            lane.transmit.append(engine.read(lane.transmit.room), at: self.world.now)
+            let bytes = engine.read(lane.transmit.room)
+            lane.acceptedByteCount += bytes.count
+            lane.transmit.append(bytes, at: self.world.now)
         }
         if lane.awaitsInitialPacket, lane.transmit.used >= 8 {
             lane.awaitsInitialPacket = false
@@ -452,7 +462,9 @@ final class SimulatedRelay {
 
     private func flushEngine(_ lane: SimulatedLane) {
         if let engine = lane.engine {
-            lane.received.removeFirst(engine.send(lane.received[...]))
+            let count = engine.send(lane.received[...])
+            lane.received.removeFirst(count)
+            lane.deliveredByteCount += count
         }
         if let generation = lane.delivering, lane.received.isEmpty {
             lane.delivering = nil

@@ -15,8 +15,8 @@ final class TwoSites {
 
     init(
         seed: UInt64,
-        styleA: SimulatedEngine.Style = .dataOnly,
-        styleB: SimulatedEngine.Style = .metaOnly,
+        styleA: SimulatedEngine.Style = .dataFirst,
+        styleB: SimulatedEngine.Style = .metaFirst,
         settings: SimulatedRelay.Settings = SimulatedRelay.Settings(),
         delay: TimeSpan = .milliseconds(25),
         burst: Int = 4096

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Notices when bytes do not compress, so that no work is wasted on them, and tries again now and then.
+/// Notices when bytes do not compress, so that no work is wasted on them, and tries again now and
+/// then.
 ///
-/// After `patience` frames in a row that shrank by less than 1/16, the next `skipped` frames go as they
-/// are; then one is tried. Each failed trial doubles the pause, up to 256 frames (32 MiB).
+/// After `patience` frames in a row that shrank by less than 1/16, the next `skipped` frames go as
+/// they are; then one is tried. Each failed trial doubles the pause, up to 256 frames (32 MiB).
 struct CompressionProbe {
     private static let patience = 4
     private static let pauseMinimum = 8

@@ -6,7 +6,7 @@ package import Wire
 ///
 /// A frame that goes as it is does not enter the history, on either side. Owned by one thread.
 package struct Compressor: ~Copyable {
-    private enum Method: ~Copyable {
+    private enum Method {
         case none
         case zstd(ZstdCompressor)
         case lz4(LZ4Compressor)
@@ -75,8 +75,8 @@ package struct Compressor: ~Copyable {
 
 /// Restores the frames of one direction of one stream.
 ///
-/// Contexts are made when a frame first needs them, so that a relay without compression pays nothing.
-/// Owned by one thread.
+/// Contexts are made when a frame first needs them, so that a relay without compression pays
+/// nothing. Owned by one thread.
 package struct Decompressor: ~Copyable {
     private let windowLog: Int32
     private var zstd: ZstdDecompressor?
@@ -120,7 +120,8 @@ package struct Decompressor: ~Copyable {
 }
 
 extension ChannelType {
-    /// How far back zstd looks: 8 MiB for data, which repeats pages; 128 KiB for meta, to save memory.
+    /// How far back zstd looks: 8 MiB for data, which repeats pages; 128 KiB for meta, to save
+    /// memory.
     fileprivate var zstdWindowLog: Int32 {
         switch self {
         case .data: 23
