@@ -2,8 +2,8 @@
 
 /// A queue of at most `capacity` actions, stored in place: filling and emptying it never allocates.
 ///
-/// For machines whose events have a small bound. A machine whose one event may release many requests
-/// uses ``ActionQueue``.
+/// For machines whose events have a small bound. A machine whose one event may release many
+/// requests uses ``ActionQueue``.
 @frozen
 public struct ActionBuffer<let capacity: Int, Action: BitwiseCopyable & Sendable>: ~Copyable {
     @usableFromInline var storage: InlineArray<capacity, Action?>

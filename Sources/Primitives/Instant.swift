@@ -56,8 +56,8 @@ public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable {
 
 /// A point on a clock that never runs backwards, in nanoseconds since an arbitrary start.
 ///
-/// The driver takes it from `CLOCK_MONOTONIC`, the simulator from its event queue. Cores receive it as
-/// an argument and never read a clock.
+/// The driver takes it from `CLOCK_MONOTONIC`, the simulator from its event queue. Cores receive it
+/// as an argument and never read a clock.
 @frozen
 public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Nanoseconds since the start of the clock.

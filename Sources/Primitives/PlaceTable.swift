@@ -2,8 +2,8 @@
 
 /// A table of at most `capacity` owned values whose addresses never change.
 ///
-/// For the long-lived parts of a driver: non-copyable values that are found by number from events. All
-/// memory is found at creation. Owned by one thread.
+/// For the long-lived parts of a driver: non-copyable values that are found by number from events.
+/// All memory is found at creation. Owned by one thread.
 public struct PlaceTable<Element: ~Copyable>: ~Copyable {
     private let places: UnsafeMutablePointer<Element>
     private let inUse: UnsafeMutablePointer<Bool>
@@ -61,7 +61,8 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         self.count -= 1
     }
 
-    /// The address of the value in place `index`, valid until it is removed. Traps if the place is free.
+    /// The address of the value in place `index`, valid until it is removed. Traps if the place is
+    /// free.
     public func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         invariant(self.contains(index), "a place that is taken")
         return self.places + index

@@ -20,7 +20,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         self.inUse = .allocate(capacity: capacity)
         self.inUse.initialize(repeating: false, count: capacity)
         self.free = .allocate(capacity: capacity)
-        for index in 0..<capacity { (self.free + index).initialize(to: UInt32(capacity - 1 - index)) }
+        for index in 0..<capacity {
+            (self.free + index).initialize(to: UInt32(capacity - 1 - index))
+        }
         self.freeCount = capacity
     }
 
