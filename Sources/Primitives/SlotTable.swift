@@ -49,7 +49,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         return slot
     }
 
-    /// Gives `slot` back. Traps if it is free.
+    /// Gives `slot` back.
+    ///
+    /// Traps if it is free.
     @inlinable
     public mutating func release(_ slot: UInt32) {
         invariant(self.contains(slot), "release of a slot that is in use")
@@ -64,7 +66,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         Int(slot) < self.capacity && self.inUse[Int(slot)]
     }
 
-    /// The value in `slot`. Traps if the slot is free.
+    /// The value in `slot`.
+    ///
+    /// Traps if the slot is free.
     @inlinable
     public subscript(slot: UInt32) -> Element {
         unsafeAddress {

@@ -75,8 +75,9 @@ func isName(_ byte: UInt8) -> Bool {
     }
 }
 
-/// Blanks comments, the contents of string literals and of names in backticks. Interpolated code
-/// stays.
+/// Blanks comments, the contents of string literals and of names in backticks.
+///
+/// Interpolated code stays.
 private struct Blanking {
     let text: [UInt8]
     private(set) var code: [UInt8]
