@@ -144,5 +144,6 @@ let package = Package(
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),
+        tests("TidyTests", []),
     ]
 )

@@ -2,8 +2,8 @@
 
 /// A queue of at most `capacity` actions, stored in place: filling and emptying it never allocates.
 ///
-/// For machines whose events have a small bound. A machine whose one event may release many requests
-/// uses ``ActionQueue``.
+/// For machines whose events have a small bound. A machine whose one event may release many
+/// requests uses ``ActionQueue``.
 @frozen
 public struct ActionBuffer<let capacity: Int, Action: BitwiseCopyable & Sendable>: ~Copyable {
     @usableFromInline var storage: InlineArray<capacity, Action?>
@@ -16,7 +16,9 @@ public struct ActionBuffer<let capacity: Int, Action: BitwiseCopyable & Sendable
     /// Whether nothing is left to carry out.
     @inlinable public var isEmpty: Bool { self.head == self.tail }
 
-    /// Adds `action` after those already there. Traps if one event exceeds the bound.
+    /// Adds `action` after those already there.
+    ///
+    /// Traps if one event exceeds the bound.
     @inlinable
     public mutating func append(_ action: Action) {
         invariant(self.tail < capacity, "one event produced more actions than its bound")
@@ -40,7 +42,6 @@ public struct ActionBuffer<let capacity: Int, Action: BitwiseCopyable & Sendable
 /// A first-in-first-out ring of plain values that grows by doubling and never shrinks.
 ///
 /// After warm-up, appending and removing do not allocate. Owned by one thread.
-
 public struct ActionQueue<Action: BitwiseCopyable>: ~Copyable {
     @usableFromInline var storage: UnsafeMutablePointer<Action>
     @usableFromInline var mask: Int
@@ -80,14 +81,18 @@ public struct ActionQueue<Action: BitwiseCopyable>: ~Copyable {
         return action
     }
 
-    /// The value `offset` places behind the oldest one. Traps beyond the last.
+    /// The value `offset` places behind the oldest one.
+    ///
+    /// Traps beyond the last.
     @inlinable
     public subscript(offset: Int) -> Action {
         invariant(offset >= 0 && offset < self.count, "index inside the ring")
         return self.storage[(self.head + offset) & self.mask]
     }
 
-    /// Changes the value `offset` places behind the oldest one. Traps beyond the last.
+    /// Changes the value `offset` places behind the oldest one.
+    ///
+    /// Traps beyond the last.
     @inlinable
     public mutating func update(_ offset: Int, _ change: (inout Action) -> Void) {
         invariant(offset >= 0 && offset < self.count, "index inside the ring")

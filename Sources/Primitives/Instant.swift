@@ -41,13 +41,17 @@ public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable {
     @inlinable
     public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// The sum of two spans. Traps if it exceeds 584 years.
+    /// The sum of two spans.
+    ///
+    /// Traps if it exceeds 584 years.
     @inlinable
     public static func + (left: Self, right: Self) -> Self {
         Self(nanoseconds: left.nanoseconds + right.nanoseconds)
     }
 
-    /// `count` times the span. Traps if it exceeds 584 years.
+    /// `count` times the span.
+    ///
+    /// Traps if it exceeds 584 years.
     @inlinable
     public static func * (span: Self, count: UInt64) -> Self {
         Self(nanoseconds: span.nanoseconds * count)
@@ -56,8 +60,8 @@ public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable {
 
 /// A point on a clock that never runs backwards, in nanoseconds since an arbitrary start.
 ///
-/// The driver takes it from `CLOCK_MONOTONIC`, the simulator from its event queue. Cores receive it as
-/// an argument and never read a clock.
+/// The driver takes it from `CLOCK_MONOTONIC`, the simulator from its event queue. Cores receive it
+/// as an argument and never read a clock.
 @frozen
 public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Nanoseconds since the start of the clock.

@@ -2,8 +2,8 @@
 
 /// A table of at most `capacity` owned values whose addresses never change.
 ///
-/// For the long-lived parts of a driver: non-copyable values that are found by number from events. All
-/// memory is found at creation. Owned by one thread.
+/// For the long-lived parts of a driver: non-copyable values that are found by number from events.
+/// All memory is found at creation. Owned by one thread.
 public struct PlaceTable<Element: ~Copyable>: ~Copyable {
     private let places: UnsafeMutablePointer<Element>
     private let inUse: UnsafeMutablePointer<Bool>
@@ -36,7 +36,9 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         index >= 0 && index < self.capacity && self.inUse[index]
     }
 
-    /// Puts `element` into the lowest free place. Traps if the table is full.
+    /// Puts `element` into the lowest free place.
+    ///
+    /// Traps if the table is full.
     public mutating func add(_ element: consuming Element) -> Int {
         var index = 0
         while index < self.capacity, self.inUse[index] { index += 1 }
@@ -45,7 +47,9 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         return index
     }
 
-    /// Puts `element` into place `index`. Traps if the place is taken.
+    /// Puts `element` into place `index`.
+    ///
+    /// Traps if the place is taken.
     public mutating func put(_ element: consuming Element, at index: Int) {
         invariant(index >= 0 && index < self.capacity && !self.inUse[index], "a free place")
         (self.places + index).initialize(to: element)
@@ -53,7 +57,9 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         self.count += 1
     }
 
-    /// Destroys the value in place `index`. Traps if the place is free.
+    /// Destroys the value in place `index`.
+    ///
+    /// Traps if the place is free.
     public mutating func remove(_ index: Int) {
         invariant(self.contains(index), "a place that is taken")
         (self.places + index).deinitialize(count: 1)
@@ -61,7 +67,9 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         self.count -= 1
     }
 
-    /// The address of the value in place `index`, valid until it is removed. Traps if the place is free.
+    /// The address of the value in place `index`, valid until it is removed.
+    ///
+    /// Traps if the place is free.
     public func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         invariant(self.contains(index), "a place that is taken")
         return self.places + index

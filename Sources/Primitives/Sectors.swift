@@ -9,10 +9,14 @@ public struct ByteCount: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// Creates a count of `bytes`.
     @inlinable public init(_ bytes: UInt64) { self.bytes = bytes }
 
-    /// A count of KiB. Traps above 2^64 bytes.
+    /// A count of KiB.
+    ///
+    /// Traps above 2^64 bytes.
     @inlinable public static func kibibytes(_ count: UInt64) -> Self { Self(count * 1024) }
 
-    /// A count of MiB. Traps above 2^64 bytes.
+    /// A count of MiB.
+    ///
+    /// Traps above 2^64 bytes.
     @inlinable public static func mebibytes(_ count: UInt64) -> Self { Self(count * 1_048_576) }
 
     /// Orders by size.
@@ -33,7 +37,9 @@ public struct SectorIndex: Hashable, Comparable, Sendable, BitwiseCopyable {
     @inlinable
     public static func < (left: Self, right: Self) -> Bool { left.sector < right.sector }
 
-    /// The byte offset of the sector's first byte. Traps above 2^64 bytes.
+    /// The byte offset of the sector's first byte.
+    ///
+    /// Traps above 2^64 bytes.
     @inlinable public var byteOffset: UInt64 { self.sector * 512 }
 }
 
@@ -52,7 +58,9 @@ public struct SectorRange: Hashable, Sendable, BitwiseCopyable {
         self.count = count
     }
 
-    /// The sector behind the last one. Traps if it exceeds 2^64; decoders check before.
+    /// The sector behind the last one.
+    ///
+    /// Traps if it exceeds 2^64; decoders check before.
     @inlinable public var end: UInt64 { self.start + self.count }
 
     /// The length in bytes.

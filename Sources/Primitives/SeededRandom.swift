@@ -22,7 +22,9 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, BitwiseCopyable {
         return z ^ (z >> 31)
     }
 
-    /// A number below `bound`. Traps if `bound` is 0.
+    /// A number below `bound`.
+    ///
+    /// Traps if `bound` is 0.
     @inlinable
     public mutating func below(_ bound: UInt64) -> UInt64 {
         invariant(bound > 0, "bound above 0")

@@ -15,13 +15,17 @@ public struct SlotQueue: ~Copyable {
     /// Whether there are no entries.
     public var isEmpty: Bool { self.storage.isEmpty }
 
-    /// The entry at `offset`, oldest first. Traps beyond the last.
+    /// The entry at `offset`, oldest first.
+    ///
+    /// Traps beyond the last.
     public subscript(offset: Int) -> UInt32 { self.storage[offset] }
 
     /// Adds a number behind those already there.
     public mutating func append(_ slot: UInt32) { self.storage.append(slot) }
 
-    /// Takes the entry at `offset` out. Traps beyond the last.
+    /// Takes the entry at `offset` out.
+    ///
+    /// Traps beyond the last.
     public mutating func remove(at offset: Int) { self.storage.remove(at: offset) }
 
     /// Takes everything out.

@@ -20,7 +20,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         self.inUse = .allocate(capacity: capacity)
         self.inUse.initialize(repeating: false, count: capacity)
         self.free = .allocate(capacity: capacity)
-        for index in 0..<capacity { (self.free + index).initialize(to: UInt32(capacity - 1 - index)) }
+        for index in 0..<capacity {
+            (self.free + index).initialize(to: UInt32(capacity - 1 - index))
+        }
         self.freeCount = capacity
     }
 
@@ -47,7 +49,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         return slot
     }
 
-    /// Gives `slot` back. Traps if it is free.
+    /// Gives `slot` back.
+    ///
+    /// Traps if it is free.
     @inlinable
     public mutating func release(_ slot: UInt32) {
         invariant(self.contains(slot), "release of a slot that is in use")
@@ -62,7 +66,9 @@ public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
         Int(slot) < self.capacity && self.inUse[Int(slot)]
     }
 
-    /// The value in `slot`. Traps if the slot is free.
+    /// The value in `slot`.
+    ///
+    /// Traps if the slot is free.
     @inlinable
     public subscript(slot: UInt32) -> Element {
         unsafeAddress {

@@ -5,9 +5,9 @@ import Foundation
 
 /// A recorded session of two DRBD 8.4 nodes: the TCP streams of one capture, in order of time.
 ///
-/// `Scripts/convert-recordings` made the files and describes their layout. Scenarios, configurations
-/// and what happened in each: the README of the lab's captures. Framing here is done by magic numbers
-/// and lengths alone, independent of `Wire`, so that the two check each other.
+/// `Scripts/convert-recordings` made the files and describes their layout. Scenarios,
+/// configurations and what happened in each: the README of the lab's captures. Framing here is done
+/// by magic numbers and lengths alone, independent of `Wire`, so that the two check each other.
 package struct Recording: Sendable {
     /// The scenario, for instance `c-basic`.
     package let name: String

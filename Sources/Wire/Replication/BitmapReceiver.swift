@@ -4,8 +4,8 @@ internal import Primitives
 
 /// Merges the packets of one bitmap transfer into a bitmap (§6).
 ///
-/// Any bytes are safe: bits are only ever added, only within the bitmap, and packets that DRBD would
-/// not send are errors. The bitmap has the layout that ``BitmapSender`` describes.
+/// Any bytes are safe: bits are only ever added, only within the bitmap, and packets that DRBD
+/// would not send are errors. The bitmap has the layout that ``BitmapSender`` describes.
 package struct BitmapReceiver: Hashable, Sendable, BitwiseCopyable {
     /// The number of bits: one for each 4 KiB of the agreed device size.
     package let bitCount: UInt64
@@ -30,8 +30,8 @@ package struct BitmapReceiver: Hashable, Sendable, BitwiseCopyable {
 
     /// Merges `packet`, which the bytes `trailing` follow, into `words`.
     ///
-    /// After an error bits of the packet may have been merged, and the connection ends; that they are
-    /// set errs on the safe side. Traps if `words` has fewer than `bitCount` bits.
+    /// After an error bits of the packet may have been merged, and the connection ends; that they
+    /// are set errs on the safe side. Traps if `words` has fewer than `bitCount` bits.
     ///
     /// - Throws: ``BitmapError`` for everything that is not the next packet of a transfer.
     package mutating func receive(

@@ -5,8 +5,8 @@ internal import Primitives
 /// Turns a bitmap into the packets of one transfer, one packet at a time (§6).
 ///
 /// Compressed packets as long as they are smaller than plain ones, byte for byte those of DRBD 8.4.
-/// The bitmap is an array of 64-bit words, bit n in word n / 64 at place n mod 64; bits behind the last
-/// may have any value. It must not change between the first and the last packet.
+/// The bitmap is an array of 64-bit words, bit n in word n / 64 at place n mod 64; bits behind the
+/// last may have any value. It must not change between the first and the last packet.
 package struct BitmapSender: Hashable, Sendable, BitwiseCopyable {
     /// The number of bits: one for each 4 KiB of the agreed device size.
     package let bitCount: UInt64
@@ -26,7 +26,8 @@ package struct BitmapSender: Hashable, Sendable, BitwiseCopyable {
         self.byteLimit = BitmapTransfer.byteLimit(under: agreement)
     }
 
-    /// Writes the bytes that trail the next packet to the start of `memory`; nil after the last packet.
+    /// Writes the bytes that trail the next packet to the start of `memory`; nil after the last
+    /// packet.
     ///
     /// Traps if `memory` has fewer than 4088 bytes or `words` fewer than `bitCount` bits.
     package mutating func next(

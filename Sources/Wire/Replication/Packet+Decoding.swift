@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Packet {
-    /// Decodes the fixed part of the packet that `header` announces from the bytes behind the header.
+    /// Decodes the fixed part of the packet that `header` announces from the bytes behind the
+    /// header.
     ///
-    /// Needs the ``PacketHeader/fixedByteCount(under:)`` first bytes and looks at no others. The bytes
-    /// that trail them number `header.length` minus that count. Pad fields are ignored.
+    /// Needs the ``PacketHeader/fixedByteCount(under:)`` first bytes and looks at no others. The
+    /// bytes that trail them number `header.length` minus that count. Pad fields are ignored.
     ///
     /// - Throws: ``WireError`` for a field that breaks its rule. The connection ends.
     package static func decode(
@@ -247,8 +248,8 @@ private struct PacketFields: ~Escapable {
         )
     }
 
-    /// The payload of a write or reply is what trails the fixed part and the digest; the limits of its
-    /// size are those of the header's length, which the framing has checked.
+    /// The payload of a write or reply is what trails the fixed part and the digest; the limits of
+    /// its size are those of the header's length, which the framing has checked.
     func data() throws(WireError) -> DataHeader {
         let header = self.dataHeader()
         let head = self.agreement.digestByteCount + 24

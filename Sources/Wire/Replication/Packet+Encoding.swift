@@ -8,9 +8,9 @@ extension Packet {
     ///
     /// The driver sends the trailing bytes from where they lie.
     ///
-    /// Pad fields become 0, and so does the volume of packets that concern none. Traps if `memory` is
-    /// smaller than ``ReplicationLimits/headByteCount`` or if the agreement does not have the packet or
-    /// its length: those are decisions of our own.
+    /// Pad fields become 0, and so does the volume of packets that concern none. Traps if `memory`
+    /// is smaller than ``ReplicationLimits/headByteCount`` or if the agreement does not have the
+    /// packet or its length: those are decisions of our own.
     package func encode(
         into memory: UnsafeMutableRawBufferPointer,
         volume: UInt16 = 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A packet of protocol 86 to 101 without the bytes that trail its fixed part (reference: wire protocol
-/// §3.2).
+/// A packet of protocol 86 to 101 without the bytes that trail its fixed part (reference: wire
+/// protocol §3.2).
 ///
 /// Plain data that copies nothing and points nowhere: payload, digests, bitmap bytes and challenges
 /// stay in the caller's buffer and are described by their length only.

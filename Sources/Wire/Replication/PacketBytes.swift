@@ -4,8 +4,8 @@ internal import Primitives
 
 /// Loads integers from received bytes at offsets that the caller has checked.
 ///
-/// With ``PacketWriter`` the only place of the replication codec that touches raw memory. Every load is
-/// bounds checked by the span.
+/// With ``PacketWriter`` the only place of the replication codec that touches raw memory. Every
+/// load is bounds checked by the span.
 struct PacketReader: ~Escapable {
     let bytes: RawSpan
 

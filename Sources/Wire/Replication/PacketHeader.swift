@@ -41,9 +41,9 @@ package struct PacketHeader: Hashable, Sendable, BitwiseCopyable {
 
     /// Decodes the header at the start of `bytes`; nil if it is not complete yet.
     ///
-    /// - Throws: everything that `length` bytes need not be awaited for: bad magic or pad, an unknown
-    ///   command, one that this socket or this agreement does not have, a length outside the
-    ///   command's limits. All of them end the connection.
+    /// - Throws: everything that `length` bytes need not be awaited for: bad magic or pad, an
+    ///   unknown command, one that this socket or this agreement does not have, a length outside
+    ///   the command's limits. All of them end the connection.
     package static func decode(
         _ bytes: RawSpan,
         on socket: PacketSocket,
@@ -114,8 +114,8 @@ package struct PacketHeader: Hashable, Sendable, BitwiseCopyable {
         throw .magic(start)
     }
 
-    /// DRBD 9 may send a ping in the old format while the features are exchanged, so the meta socket
-    /// takes every format (§2).
+    /// DRBD 9 may send a ping in the old format while the features are exchanged, so the meta
+    /// socket takes every format (§2).
     private static func isAccepted(
         _ format: HeaderFormat,
         on socket: PacketSocket,

@@ -4,8 +4,8 @@ internal import Primitives
 
 /// The variable-length code of one run of equal bits (§6.3): short codes for short runs.
 ///
-/// A code is a prefix of 1 to 8 bits that selects one of ten rows, and the run's place within the row.
-/// Every string of 64 bits begins with exactly one code, so only its end can be missing.
+/// A code is a prefix of 1 to 8 bits that selects one of ten rows, and the run's place within the
+/// row. Every string of 64 bits begins with exactly one code, so only its end can be missing.
 struct RunLengthCode: Hashable, Sendable, BitwiseCopyable {
     /// The code, in the low bits.
     var bits: UInt64

@@ -38,8 +38,8 @@ package struct StateRequest: Hashable, Sendable, BitwiseCopyable {
     ///
     /// Values outside the mask are ignored.
     ///
-    /// DRBD 9 sends its own numbers of disk states here (§10.8): 9 is taken for UpToDate and 6, which
-    /// is no target in 8.4, for Outdated.
+    /// DRBD 9 sends its own numbers of disk states here (§10.8): 9 is taken for UpToDate and 6,
+    /// which is no target in 8.4, for Outdated.
     ///
     /// - Throws: ``WireError/field(_:_:value:)`` for a mask that cuts a field, or a value outside a
     /// field's enumeration.

@@ -24,7 +24,8 @@ package struct StateFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
     static let all: UInt32 = 0x00fe_0000
 }
 
-/// The state of one volume as its sender sees it: P_STATE, and the operand of state changes (§11.1).
+/// The state of one volume as its sender sees it: P_STATE, and the operand of state changes
+/// (§11.1).
 package struct StateWord: Hashable, Sendable, BitwiseCopyable {
     /// The sender's role.
     package var role: Role

@@ -12,7 +12,7 @@ import Wire
 /// socket.
 @Suite(.serialized)
 struct ExportClientsTests {
-    @Test(.enabled(if: isInstalled("nbdinfo"), "nbdinfo (libnbd-bin) is not installed"))
+    @Test(.enabled(if: Tool.nbdinfo.isPresent, "needs nbdinfo (Debian: libnbd-bin)"))
     func `nbdinfo shows the export with its sizes and abilities`() throws {
         let server = try ExportServer(.oneVolume, content: 1_048_576)
         let result = try run("nbdinfo", ["--json", server.uri("data/0")])
@@ -40,7 +40,7 @@ struct ExportClientsTests {
         }
     }
 
-    @Test(.enabled(if: isInstalled("qemu-io"), "qemu-io (qemu-utils) is not installed"))
+    @Test(.enabled(if: Tool.qemuIO.isPresent, "needs qemu-io (Debian: qemu-utils)"))
     func `qemu-io is told why a Secondary refuses it`() throws {
         let sentence = "data/0 is Secondary on this node; make it Primary first"
         let server = try ExportServer(.volume(availability: .refused(sentence)), content: 0)
@@ -49,7 +49,7 @@ struct ExportClientsTests {
         #expect(result.output.contains(sentence))
     }
 
-    @Test(.enabled(if: isInstalled("nbdcopy"), "nbdcopy (libnbd-bin) is not installed"))
+    @Test(.enabled(if: Tool.nbdcopy.isPresent, "needs nbdcopy (Debian: libnbd-bin)"))
     func `nbdcopy writes and reads an image`() throws {
         let folder = try TemporaryFolder()
         var image = [UInt8](repeating: 0, count: 3 * 1_048_576)
@@ -68,7 +68,7 @@ struct ExportClientsTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: folder.file("out"))) == Data(image))
     }
 
-    @Test(.enabled(if: isInstalled("qemu-io"), "qemu-io (qemu-utils) is not installed"))
+    @Test(.enabled(if: Tool.qemuIO.isPresent, "needs qemu-io (Debian: qemu-utils)"))
     func `qemu-io writes with FUA, discards, zeroes, flushes and maps`() throws {
         let server = try ExportServer(.oneVolume, content: 1_048_576)
         let commands = [
@@ -189,10 +189,6 @@ private func sendAll(_ socket: Int32, _ bytes: [UInt8]) -> Bool {
         sent += count
     }
     return true
-}
-
-private func isInstalled(_ tool: String) -> Bool {
-    FileManager.default.isExecutableFile(atPath: "/usr/bin/\(tool)")
 }
 
 private func run(_ tool: String, _ arguments: [String]) throws -> (status: Int32, output: String) {

@@ -141,26 +141,11 @@ import Testing
             )
             switch random.below(5) {
             case 0:
-                var changed = 0
-                for bit in model.indices
-                where UInt64(bit) * 8 < range.end && range.start < UInt64(bit) * 8 + 8
-                    && range.count > 0 && range.start < sectorCount && !model[bit]
-                {
-                    model[bit] = true
-                    changed += 1
-                }
+                let changed = Self.set(range, in: &model, sectorCount: sectorCount)
                 let result = bitmap.set(range)
                 #expect(result == changed)
             case 1:
-                var changed = 0
-                for bit in model.indices {
-                    let end = min(UInt64(bit) * 8 + 8, sectorCount)
-                    guard range.start <= UInt64(bit) * 8, end <= range.end, model[bit] else {
-                        continue
-                    }
-                    model[bit] = false
-                    changed += 1
-                }
+                let changed = Self.clear(range, in: &model, sectorCount: sectorCount)
                 let result = bitmap.clear(range)
                 #expect(result == changed)
             case 2:
@@ -200,5 +185,37 @@ import Testing
                 }
             }
         }
+    }
+
+    /// Marks every block that `range` touches; the number of those that were not marked.
+    private static func set(
+        _ range: SectorRange,
+        in model: inout [Bool],
+        sectorCount: UInt64
+    ) -> Int {
+        guard range.count > 0, range.start < sectorCount else { return 0 }
+        var changed = 0
+        for bit in model.indices
+        where UInt64(bit) * 8 < range.end && range.start < UInt64(bit) * 8 + 8 && !model[bit] {
+            model[bit] = true
+            changed += 1
+        }
+        return changed
+    }
+
+    /// Unmarks every block that `range` covers whole; the number of those that were marked.
+    private static func clear(
+        _ range: SectorRange,
+        in model: inout [Bool],
+        sectorCount: UInt64
+    ) -> Int {
+        var changed = 0
+        for bit in model.indices where model[bit] {
+            let end = min(UInt64(bit) * 8 + 8, sectorCount)
+            guard range.start <= UInt64(bit) * 8, end <= range.end else { continue }
+            model[bit] = false
+            changed += 1
+        }
+        return changed
     }
 }

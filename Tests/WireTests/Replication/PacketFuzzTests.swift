@@ -171,7 +171,8 @@ private struct Verdict {
 
     /// What was accepted can be sent, and is then the same packet.
     private func comesBack(_ frame: PacketFrame, _ agreement: WireAgreement) -> Bool {
-        // A compressed or plain bitmap that filled an 8-byte header's packet does not fit a larger one.
+        // A compressed or plain bitmap that filled an 8-byte header's packet does not fit a larger
+        // one.
         let room = Int(4096 - agreement.headerFormat(length: 0).byteCount)
         let isBitmap = frame.packet.command == .bitmap || frame.packet.command == .compressedBitmap
         if isBitmap, Int(frame.header.length) > room { return true }

@@ -14,8 +14,8 @@ struct StreamPacket: Hashable {
     var trailing: ArraySlice<UInt8> { self.bytes[self.frame.headByteCount...] }
 }
 
-/// Decodes a stream as a driver would: bytes come in pieces, and only the head of a packet has to be in
-/// memory at once.
+/// Decodes a stream as a driver would: bytes come in pieces, and only the head of a packet has to
+/// be in memory at once.
 struct StreamDecoder {
     private(set) var packets: [StreamPacket] = []
     private let socket: PacketSocket
@@ -93,7 +93,8 @@ extension Recording {
 
     /// The connections that carried anything, with their sockets.
     ///
-    /// A connection that was open before the recording began shows only a ping, so it is a meta socket.
+    /// A connection that was open before the recording began shows only a ping, so it is a meta
+    /// socket.
     var used: [(index: Int, socket: PacketSocket)] {
         self.connections.indices.compactMap { index in
             let connection = self.connections[index]

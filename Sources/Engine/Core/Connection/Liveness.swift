@@ -5,7 +5,8 @@ package import Primitives
 /// Decides when the peer has to be asked for a sign of life, and when it counts as gone.
 ///
 /// - Nothing from the peer on either socket for `ping-int`: a ping. Then nothing for
-///   `ping-timeout`: gone. Only the answers to all pings end the shorter limit; anything that comes renews it.
+///   `ping-timeout`: gone. Only the answers to all pings end the shorter limit; anything that
+///   comes renews it.
 /// - No acknowledgement for `timeout` × `ko-count` although a request waits for one: gone. Requests
 ///   that are merely slow do not count while others are acknowledged.
 /// - The data socket takes no byte for `timeout`: a ping, so that a dead peer is noticed early. If

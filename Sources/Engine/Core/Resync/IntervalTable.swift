@@ -4,10 +4,10 @@ package import Primitives
 
 /// Knows the sector ranges that are in flight, and answers quickly whether a range overlaps any.
 ///
-/// Used for application writes, peer writes and resync requests. A counter per hashed 32 KiB granule
-/// answers "none" without looking at any range; otherwise only the ranges whose start lies in the same
-/// 1 MiB are compared, exactly. Ranges longer than 1 MiB are chained apart. All memory is found at
-/// creation; a full table is backpressure. Owned by one thread.
+/// Used for application writes, peer writes and resync requests. A counter per hashed 32 KiB
+/// granule answers "none" without looking at any range; otherwise only the ranges whose start lies
+/// in the same 1 MiB are compared, exactly. Ranges longer than 1 MiB are chained apart. All memory
+/// is found at creation; a full table is backpressure. Owned by one thread.
 package struct IntervalTable: ~Copyable {
     /// One range in flight.
     package struct Interval: Hashable, Sendable, BitwiseCopyable {
@@ -141,7 +141,8 @@ package struct IntervalTable: ~Copyable {
         return false
     }
 
-    /// Visits one chain; with `bucket` only the ranges that start in it, for others share the chain.
+    /// Visits one chain; with `bucket` only the ranges that start in it, for others share the
+    /// chain.
     private func visit(
         chain: Int,
         _ range: SectorRange,

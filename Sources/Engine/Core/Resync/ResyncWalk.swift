@@ -5,21 +5,21 @@ package import Primitives
 /// Chooses what a sync target asks its source for, and knows what it has asked for.
 ///
 /// A pass scans the out-of-sync bitmap upward once. Neighbouring marked blocks are merged into one
-/// request by the rules of the protocol (wire reference §8.2). Blocks that overlap writes in flight are
-/// left for a further pass, as are cancelled ones; failed ones stay marked, are counted, and are tried
-/// again only if a further pass is needed anyway.
+/// request by the rules of the protocol (wire reference §8.2). Blocks that overlap writes in flight
+/// are left for a further pass, as are cancelled ones; failed ones stay marked, are counted, and
+/// are tried again only if a further pass is needed anyway.
 ///
 ///     sent ──answer──▶ answered ──written and flushed──▶ finished (the caller clears the bits)
 ///       │                  └──write failed──▶ failed
 ///       └──negative answer──▶ failed, or cancelled: asked for again
 ///
-/// Replication wins over resync: sectors that are written between a request and its answer are noted,
-/// and the answer is used only for the others (``nextFragment(of:from:)``). For writes before the
-/// request this relies on the order of the stream: requests follow writes on the same socket, and the
-/// source reads after the writes that it has received.
+/// Replication wins over resync: sectors that are written between a request and its answer are
+/// noted, and the answer is used only for the others (``nextFragment(of:from:)``). For writes
+/// before the request this relies on the order of the stream: requests follow writes on the same
+/// socket, and the source reads after the writes that it has received.
 ///
-/// Lives as long as the peer's volume; ``begin(dirtyBlocks:at:)`` starts a resync, ``abort()`` ends one
-/// early. All memory is found at creation. Owned by one thread.
+/// Lives as long as the peer's volume; ``begin(dirtyBlocks:at:)`` starts a resync, ``abort()`` ends
+/// one early. All memory is found at creation. Owned by one thread.
 package struct ResyncWalk: ~Copyable {
     /// Names a request, also when its slot is in use for another one meanwhile.
     package struct RequestID: Hashable, Sendable, BitwiseCopyable {
@@ -195,8 +195,8 @@ package struct ResyncWalk: ~Copyable {
 
     /// How many blocks from `first` on make one request.
     ///
-    /// A request may grow beyond 2^k blocks only if its start is a multiple of 2^(k+1): so it is never
-    /// longer than the largest power of two that divides its start.
+    /// A request may grow beyond 2^k blocks only if its start is a multiple of 2^(k+1): so it is
+    /// never longer than the largest power of two that divides its start.
     private func mergeableBlocks(in bitmap: borrowing OutOfSyncBitmap, from first: Int) -> Int {
         let alignment = first == 0 ? Self.blocksPerRegion : 1 << first.trailingZeroBitCount
         let toBoundary = Self.blocksPerRegion - first % Self.blocksPerRegion

@@ -4,12 +4,12 @@ package import Primitives
 
 /// How much resync data may be asked for and not yet be here: twice the bandwidth-delay product.
 ///
-/// The rate is the highest at which answers came in during the last ten rounds, a round being the time
-/// in which everything in flight is answered once; the delay is the shortest time from a request to
-/// its answer. Because our own queue lengthens that time, the delay is measured anew every ten seconds
-/// with the window at its floor; where a floor's worth of data takes longer than the path, the window
-/// rests at about two floors. (The estimators are those of BBR, Cardwell et al. 2016.) From the
-/// floor the window doubles each round until the link, or a disk, is the limit.
+/// The rate is the highest at which answers came in during the last ten rounds, a round being the
+/// time in which everything in flight is answered once; the delay is the shortest time from a
+/// request to its answer. Because our own queue lengthens that time, the delay is measured anew
+/// every ten seconds with the window at its floor; where a floor's worth of data takes longer than
+/// the path, the window rests at about two floors. (The estimators are those of BBR, Cardwell et
+/// al. 2016.) From the floor the window doubles each round until the link, or a disk, is the limit.
 package struct ResyncWindow: Sendable, BitwiseCopyable {
     /// What a request remembers from when it was sent.
     package struct Stamp: Hashable, Sendable, BitwiseCopyable {

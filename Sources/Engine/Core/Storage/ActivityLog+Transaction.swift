@@ -2,7 +2,8 @@
 
 import Primitives
 
-/// What a transaction block is made of, and what administration needs: iteration, suspension, emptying.
+/// What a transaction block is made of, and what administration needs: iteration, suspension,
+/// emptying.
 extension ActivityLog {
     /// One change of a transaction: `slot` will hold `extent`.
     package struct Update: Hashable, Sendable, BitwiseCopyable {
@@ -30,7 +31,8 @@ extension ActivityLog {
         min(Self.contextPerTransaction, self.slotCount - self.contextStart)
     }
 
-    /// What slot ``contextStart`` + `index` held before the planned transaction; ``noExtent`` if free.
+    /// What slot ``contextStart`` + `index` held before the planned transaction; ``noExtent`` if
+    /// free.
     package func context(at index: Int) -> UInt32 {
         invariant(index >= 0 && index < self.contextCount, "index of a context slot")
         return self.slots[self.contextStart + index].extent
@@ -88,11 +90,12 @@ extension ActivityLog {
     /// Ends ``suspend()``.
     package mutating func resume() { self.isSuspended = false }
 
-    /// Makes every extent cold, at a clean detach or before `al-updates` changes; false if not allowed.
+    /// Makes every extent cold, at a clean detach or before `al-updates` changes; false if not
+    /// allowed.
     ///
-    /// Only in memory: the blocks on disk stay. Allowed when the log is quiet and a flush has covered
-    /// every write. Before the log on disk may be taken for empty the caller also writes all dirty
-    /// bitmap pages, then stores a superblock that says so (PRIMARY_IND cleared).
+    /// Only in memory: the blocks on disk stay. Allowed when the log is quiet and a flush has
+    /// covered every write. Before the log on disk may be taken for empty the caller also writes
+    /// all dirty bitmap pages, then stores a superblock that says so (PRIMARY_IND cleared).
     package mutating func markAllCold(flushes: FlushClock) -> Bool {
         guard self.isQuiet else { return false }
         for slot in 0..<self.freshSlots where !flushes.covers(self.slots[slot].mark) {
@@ -117,8 +120,8 @@ extension ActivityLog {
 
     /// Has `count` transactions without changes written before anything else, also while suspended.
     ///
-    /// As many as the ring has blocks fill a new activity log after the size or place of the metadata
-    /// has changed.
+    /// As many as the ring has blocks fill a new activity log after the size or place of the
+    /// metadata has changed.
     package mutating func writeEmptyTransactions(_ count: Int) {
         invariant(count >= 0, "number of transactions")
         self.emptyTransactions += count

@@ -2,29 +2,32 @@
 
 package import Primitives
 
-/// Keeps the 4 MiB extents that may be written hot, and decides what must be durable before they change.
+/// Keeps the 4 MiB extents that may be written hot, and decides what must be durable before they
+/// change.
 ///
 /// After a crash every extent that the log on disk names is taken for out of sync. Therefore:
 ///
 /// - A write starts only when all its extents are hot, that is, in a completed transaction.
-/// - An extent leaves the log only when nothing refers to it, a data flush has covered its last write,
-///   and the dirty bitmap pages that cover it are durable (design, contract 2).
+/// - An extent leaves the log only when nothing refers to it, a data flush has covered its last
+///   write, and the dirty bitmap pages that cover it are durable (design, contract 2).
 ///
-/// Cold extents are collected into one transaction of at most 64 changes; one is in flight at a time:
+/// Cold extents are collected into one transaction of at most 64 changes; one is in flight at a
+/// time:
 ///
 ///     collecting ──planned──▶ preparing ──flush, bitmap──▶ writing ──written──▶ resuming ─┐
 ///         ▲  (victims have left the table: writes to them wait)                           │
 ///         └───────────────────────────────────────────────────────────────────────────────┘
 ///     any ──fail──▶ failing ──every waiting request refused──▶ failed
 ///
-/// Waiting requests are served first come, first served, all extents of a request at once, and hold no
-/// reference before. Requests on hot extents overtake them, unless the oldest one is starving because
-/// too few slots are free of references: then everything queues behind it until references have
-/// drained. So a request waits for completions of writes and of transactions only, never for luck.
+/// Waiting requests are served first come, first served, all extents of a request at once, and hold
+/// no reference before. Requests on hot extents overtake them, unless the oldest one is starving
+/// because too few slots are free of references: then everything queues behind it until references
+/// have drained. So a request waits for completions of writes and of transactions only, never for
+/// luck.
 ///
 /// The driver calls ``begin(request:range:)`` and ``end(range:flushes:)``, reports completions, and
-/// after each batch of events carries out ``nextAction(flushes:)`` until it returns nil and starts a
-/// data flush if ``needsFlush(_:)`` says so and none is running. Format and writer rules: DRBD
+/// after each batch of events carries out ``nextAction(flushes:)`` until it returns nil and starts
+/// a data flush if ``needsFlush(_:)`` says so and none is running. Format and writer rules: DRBD
 /// metadata v09, activity log.
 package struct ActivityLog: ~Copyable {
     /// Whether a write may start.
@@ -39,8 +42,8 @@ package struct ActivityLog: ~Copyable {
 
     /// What the driver must do.
     package enum Action: Hashable, Sendable, BitwiseCopyable {
-        /// Make the bitmap pages with newly set bits of all evicted extents durable, for every peer,
-        /// then report ``bitmapWritten()``; at once if there are none.
+        /// Make the bitmap pages with newly set bits of all evicted extents durable, for every
+        /// peer, then report ``bitmapWritten()``; at once if there are none.
         case writeBitmap
         /// Write the pending transaction as this number, flush the metadata, then report
         /// ``transactionWritten()`` or ``fail()``.
@@ -105,7 +108,8 @@ package struct ActivityLog: ~Copyable {
     package private(set) var updateCount = 0
     /// Whether new requests wait and no transaction is planned.
     package internal(set) var isSuspended = false
-    /// Whether the oldest waiting request lacks slots without references: everything queues behind it.
+    /// Whether the oldest waiting request lacks slots without references: everything queues behind
+    /// it.
     package internal(set) var isStarving = false
     /// Whether transactions are written; false is `al-updates no`.
     package internal(set) var writesUpdates: Bool
@@ -124,8 +128,8 @@ package struct ActivityLog: ~Copyable {
     var head = 0
     var planned = 0
     var tail = 0
-    /// While waiting requests are looked through for ones that have become hot: the next to look at,
-    /// and the end of those that stay.
+    /// While waiting requests are looked through for ones that have become hot: the next to look
+    /// at, and the end of those that stay.
     private var scan = 0
     private var kept = 0
 
@@ -338,7 +342,8 @@ package struct ActivityLog: ~Copyable {
         self.isStarving = self.planned == self.head && self.tail > self.head
     }
 
-    /// Whether the transaction has room for the cold ones of `extents`, and slots without references.
+    /// Whether the transaction has room for the cold ones of `extents`, and slots without
+    /// references.
     private func fits(_ extents: ExtentRun) -> Bool {
         var cold = 0
         var idleOwn = 0

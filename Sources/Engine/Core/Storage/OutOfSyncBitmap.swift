@@ -5,14 +5,14 @@ package import Primitives
 /// Which 4 KiB blocks of a volume may differ from one peer's.
 ///
 /// Bit n, in 64-bit word n / 64 at place n % 64, covers the sectors 8n..<8n+8; the last block of a
-/// device may be shorter. Marking rounds outward, clearing rounds inward: a block that is only partly
-/// known to be equal stays marked.
+/// device may be shorter. Marking rounds outward, clearing rounds inward: a block that is only
+/// partly known to be equal stays marked.
 ///
-/// On disk the 32-bit words of all peers' bitmaps are interleaved (DRBD metadata v09, bitmap): word w
-/// of slot s is word w · peers + s of the area. Each change marks its 4096-byte page of that area dirty
-/// for this peer. A page whose bits were only cleared may be written at leisure, what is on disk is
-/// merely too careful; one with newly set bits has to be durable before the activity log forgets an
-/// extent in it.
+/// On disk the 32-bit words of all peers' bitmaps are interleaved (DRBD metadata v09, bitmap): word
+/// w of slot s is word w · peers + s of the area. Each change marks its 4096-byte page of that area
+/// dirty for this peer. A page whose bits were only cleared may be written at leisure, what is on
+/// disk is merely too careful; one with newly set bits has to be durable before the activity log
+/// forgets an extent in it.
 ///
 /// Memory is found at creation and in ``resize(sectorCount:newBlocks:)``. Owned by one thread.
 package struct OutOfSyncBitmap: ~Copyable {
@@ -71,7 +71,8 @@ package struct OutOfSyncBitmap: ~Copyable {
     private var extentCounts: UnsafeMutablePointer<UInt16>
     private var pages: UnsafeMutablePointer<UInt8>
 
-    /// Creates a bitmap without marks, of at most 1 PiB, whose pages are taken for equal to those on disk.
+    /// Creates a bitmap without marks, of at most 1 PiB, whose pages are taken for equal to those
+    /// on disk.
     package init(sectorCount: UInt64, interleave: Interleave = Interleave(slot: 0, peers: 1)) {
         invariant(sectorCount <= 1 << 41, "a volume has at most 1 PiB")
         self.sectorCount = sectorCount
@@ -309,12 +310,14 @@ package struct OutOfSyncBitmap: ~Copyable {
             ? .set : self.pages[page] & Change.cleared.rawValue != 0 ? .cleared : .nothing
     }
 
-    /// Whether every bit that was ever set in `page` is on disk: nothing set since, no write running.
+    /// Whether every bit that was ever set in `page` is on disk: nothing set since, no write
+    /// running.
     package func isDurable(page: Int) -> Bool {
         self.change(ofPage: page) < .set && self.pages[page] & Self.writing == 0
     }
 
-    /// The first page at or behind `page` with a change of at least `change` that is not being written.
+    /// The first page at or behind `page` with a change of at least `change` that is not being
+    /// written.
     package func nextDirtyPage(from page: Int, atLeast change: Change = .cleared) -> Int? {
         var page = page
         while page < self.pageCount {
