@@ -195,6 +195,20 @@ private let connector = LaneID(.connector)
         #expect(relay.states == ChannelStates(acceptor: .bridging, connector: .connecting))
     }
 
+    @Test func `a newer bridge replaces the older one and counts its streams anew`() {
+        let relay = Traced.bridged()
+        _ = relay.dial(.data)
+        let newer = relay.nextSocket()
+        let actions = relay.receive(.bridgeArrived(acceptor, newer))
+        #expect(actions.first == .closeBridge(acceptor, relay.acceptorBridge, .replaced))
+        #expect(closedEngines(actions) == [acceptor])
+        #expect(actions.contains(.sendWelcome(acceptor, newer)))
+        let again = relay.nextSocket()
+        _ = relay.receive(.engineArrived(again))
+        let typed = relay.receive(.initialPacket(acceptor, again, .data))
+        #expect(typed.contains(.send(acceptor, newer, .open(generation: 1, .data))))
+    }
+
     @Test func `a frame of a stream that is over ends the bridge`() {
         let relay = Traced.paired()
         _ = relay.signal(acceptor, .abort(generation: 1, .engineClosed))
