@@ -21,6 +21,24 @@ struct ParserTests {
     }
 
     @Test(
+        "nbd-listen takes an address with and without quotes",
+        arguments: [
+            ("127.0.0.1:10809", "127.0.0.1:10809"), ("\"127.0.0.1:10809\"", "127.0.0.1:10809"),
+            ("[::1]:10809", "[::1]:10809"), ("ipv4:10.0.0.1", nil), ("127.0.0.1", nil),
+            ("127.0.0.1:0", nil), ("\"nonsense\"", nil),
+        ] as [(String, String?)]
+    )
+    func readsAnAddressOption(written: String, expected: String?) throws {
+        let text = twoNodes("options { nbd-listen \(written); }")
+        guard let expected else {
+            #expect(refusal(of: text) != nil)
+            return
+        }
+        let resource = try #require(try parse(text).resource(named: "r"))
+        #expect(resource.sections.options["nbd-listen"] == expected)
+    }
+
+    @Test(
         "TOOL-04 a fault is refused with file, line and rule",
         arguments: [
             (

@@ -258,7 +258,11 @@ extension Parser {
             throw self.expected("an option keyword")
         }
         var value = found.isNegated ? "no" : "yes"
-        if !found.isNegated, !self.token.isMark(";") {
+        if case .socketAddress = found.entry.type,
+            self.token.kind == .address || self.token.isMark("[")
+        {
+            value = try self.parseAddress().endpoint
+        } else if !found.isNegated, !self.token.isMark(";") {
             guard self.token.isValue else { throw self.expected("a value for \(name.text)") }
             let isUnquotedEmpty = self.token.text.isEmpty && self.token.kind != .quoted
             if isUnquotedEmpty { throw self.expected("a value for \(name.text)") }

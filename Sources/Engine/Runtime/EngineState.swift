@@ -44,6 +44,8 @@ struct EngineState: ~Copyable {
     let fileOwners: UnsafeMutablePointer<FileOwner>
     /// Control path.
     var nbdListeners: [ListenerID] = []
+    /// Those of `nbd-listen` in the options of resources, by address; all are in `nbdListeners`.
+    var resourceListeners: [String: ListenerID] = [:]
     var peerListeners: [UInt32: Int] = [:]
     var directory = ExportDirectory([])
     var random: SeededRandom

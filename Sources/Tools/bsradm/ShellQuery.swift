@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Configuration
+import Foundation
 
 /// The `sh-…` verbs: single facts of the configuration for scripts.
 struct ShellQuery {
@@ -54,7 +55,8 @@ struct ShellQuery {
     /// The NBD URI under which the engine exports a volume.
     private func exportAddress(of volume: LocalVolume, in resource: String) -> String {
         let name = Self.percentEncoded(resource)
-        let socket = Self.percentEncoded(self.runDirectory + "/nbd.sock", keeping: "/")
+        let path = URL(fileURLWithPath: self.runDirectory).path + "/nbd.sock"
+        let socket = Self.percentEncoded(path, keeping: "/")
         return "nbd+unix:///\(name)/\(volume.number)?socket=\(socket)"
     }
 

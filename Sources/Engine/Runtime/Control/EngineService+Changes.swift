@@ -64,9 +64,13 @@ extension EngineService {
         guard nodeID >= 0, nodeID < 32 else {
             return stream.refuse(.invalidRequest, "node id \(nodeID) is not between 0 and 31")
         }
+        let checked: ResourceOptions
         do throws(OptionError) {
-            _ = try ResourceOptions(options.pairs)
+            checked = try ResourceOptions(options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        if let problem = self.listen(for: name, checked) {
+            return stream.refuse(.invalidRequest, problem)
+        }
         let index: Int?? = self.ask { loop, done in
             done(
                 loop.addResource(
@@ -76,7 +80,10 @@ extension EngineService {
                 )
             )
         }
-        guard let index, let index else { return stream.refuse(.outOfMemory) }
+        guard let index, let index else {
+            _ = self.listen(for: name, nil)
+            return stream.refuse(.outOfMemory)
+        }
         self.store(
             ConfiguredResource(name: name, nodeID: nodeID, index: index, options: options)
         )
@@ -89,6 +96,7 @@ extension EngineService {
         let isRemoved: Bool? = self.ask { loop, done in done(loop.removeResource(index)) }
         guard isRemoved == true else { return stream.refuse(.resourceInUse) }
         self.forget(name)
+        _ = self.listen(for: name, nil)
         self.events.removed(name)
         stream.finish()
     }
@@ -108,6 +116,7 @@ extension EngineService {
             }
             guard isRemoved == true else { return stream.refuse(.resourceInUse) }
             self.forget(resource.name)
+            _ = self.listen(for: resource.name, nil)
             self.events.removed(resource.name)
         }
         stream.finish()
@@ -221,9 +230,13 @@ extension EngineService {
     ) {
         guard var resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
         let merged = resource.options.merging(options, setDefaults: setDefaults)
+        let checked: ResourceOptions
         do throws(OptionError) {
-            _ = try ResourceOptions(merged.pairs)
+            checked = try ResourceOptions(merged.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        if let problem = self.listen(for: name, checked) {
+            return stream.refuse(.invalidRequest, problem)
+        }
         resource.options = merged
         self.store(resource)
         stream.finish()
