@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A rule of these tests.
-enum Rule: String, CaseIterable {
+enum Rule {
     case fileLength
     case functionLength
     case lineLength
@@ -10,7 +10,6 @@ enum Rule: String, CaseIterable {
     case output
     case sleep
     case unchecked
-    case unsafe
 }
 
 /// An exception from a rule, with its reason.
