@@ -89,8 +89,12 @@ private let commentsWiderThan100Columns = [
 
 /// What is left of `findings` when the exceptions are taken out, and an own finding for every
 /// exception that excuses nothing.
-func unexcused(_ findings: [Finding], by rule: Rule) -> [Finding] {
-    let exceptions = (allowances + unfinished).filter { $0.rule == rule }
+func unexcused(
+    _ findings: [Finding],
+    by rule: Rule,
+    _ exceptions: [Allowance] = allowances + unfinished
+) -> [Finding] {
+    let exceptions = exceptions.filter { $0.rule == rule }
     let left = findings.filter { finding in !exceptions.contains { $0.covers(finding) } }
     let needless = exceptions.filter { exception in !findings.contains(where: exception.covers) }
     return left
