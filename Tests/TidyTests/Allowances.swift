@@ -69,8 +69,6 @@ let unfinished: [Allowance] =
     }
 
 private let commentsWiderThan100Columns = [
-    "Sources/Administration/",
-    "Sources/DRX/",
     "Sources/Engine/Core/Peer/",
     "Sources/Engine/Core/Request/",
     "Sources/Engine/Core/Resource/",
@@ -80,10 +78,6 @@ private let commentsWiderThan100Columns = [
     "Sources/Reactor/",
     "Sources/Tools/bsrd/",
     "Sources/Tools/bsrmeta/",
-    "Sources/Wire/Bridge/",
-    "Tests/ConfigurationTests/",
-    "Tests/DRXCoreTests/",
-    "Tests/InteropTests/",
     "Tests/ReactorTests/",
 ]
 
