@@ -10,7 +10,7 @@ import Testing
 /// relay commands; a transport that is not given is tcp; names that could not be parsed again are
 /// quoted; what is surely a mistake (an option twice, a volume twice) is refused.
 @Suite(
-    .enabled(if: Oracle.isInstalled, "drbdadm of drbd-utils 9.22 is not installed"),
+    .enabled(if: Oracle.isInstalled, "needs drbdadm (Debian: drbd-utils)"),
     .serialized
 )
 struct DrbdadmOracleTests {

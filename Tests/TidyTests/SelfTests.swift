@@ -94,9 +94,16 @@ struct SelfTests {
         #expect(codeSpans("x `y` z `w`") == ["y", "w"])
     }
 
-    @Test func `an exception that excuses nothing is reported`() {
-        let found = Finding(path: "Sources/Primitives/Invariant.swift", line: 1, message: "x")
-        #expect(unexcused([found], by: .trap).isEmpty)
-        #expect(unexcused([], by: .trap).map(\.path) == ["Tests/TidyTests/Allowances.swift"])
+    @Test func `an exception excuses what it covers, and is reported if that is nothing`() {
+        let file = Allowance(rule: .trap, path: "A/B.swift", reason: "")
+        let folder = Allowance(rule: .trap, path: "C/", reason: "")
+        let other = Allowance(rule: .output, path: "A/B.swift", reason: "")
+        let found = ["A/B.swift", "C/D.swift", "E.swift"].map {
+            Finding(path: $0, line: 1, message: "")
+        }
+        let exceptions = [file, folder, other]
+        #expect(unexcused(found, by: .trap, exceptions).map(\.path) == ["E.swift"])
+        #expect(unexcused([], by: .trap, exceptions).count == 2)
+        #expect(unexcused([], by: .sleep, exceptions).isEmpty)
     }
 }

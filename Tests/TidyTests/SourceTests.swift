@@ -117,6 +117,22 @@ struct SourceTests {
         #expect(left.isEmpty, "\(left.report)")
     }
 
+    @Test func `unsafe code is where decision 0001 has it`() throws {
+        let decision = try Project.file("Docs/decisions/0001-one-settings-list.md")
+        let places = decision.lines.filter { $0.hasPrefix("| `") }
+            .compactMap { codeSpans(tableCells($0)[0]).first.map { "Sources/\($0)" } }
+        #expect(places.count > 10)
+        let users = Self.sources.filter(\.usesUnsafe).map(\.path)
+        let findings = users.filter { user in !places.contains { user.hasPrefix($0) } }
+            .map { Finding(path: $0, line: 0, message: "unsafe code, not in \(decision.path)") }
+        // C is not read here.
+        let needless = places.dropFirst()
+            .filter { place in !users.contains { $0.hasPrefix(place) } }
+            .map { Finding(path: decision.path, line: 0, message: "\($0) has no unsafe code") }
+        let all = findings + needless
+        #expect(all.isEmpty, "\(all.report)")
+    }
+
     @Test func `a test that needs a program says so in the words that ./test knows`() {
         let findings = Self.tests.flatMap { file in
             file.places(of: "isPresent").filter { place in

@@ -45,6 +45,13 @@ struct SwiftFile: Sendable {
         }
     }
 
+    /// Whether the code uses pointers or other names that the standard library calls unsafe.
+    var usesUnsafe: Bool {
+        let code = String(decoding: self.code, as: UTF8.self)
+            .replacing("nonisolated(unsafe)", with: "")
+        return ["Unsafe", "unsafe", "Unmanaged", "OpaquePointer"].contains(where: code.contains)
+    }
+
     /// The modules that the file imports, with the line of each.
     var imports: [(module: String, line: Int)] {
         self.codeLines.enumerated().compactMap { index, line in

@@ -142,23 +142,28 @@ package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
 
     /// The name `text`; nil if it has more than 63 bytes or a NUL.
     package init?(_ text: String) {
-        self.init()
+        // Not filled in `self`: see `ShortBytes` for what the optimiser makes of that.
+        var bytes = InlineArray<64, UInt8>(repeating: 0)
         guard text.utf8.count < ReplicationLimits.algorithmNameByteCount else { return nil }
         for (index, byte) in text.utf8.enumerated() {
             guard byte != 0 else { return nil }
-            self.bytes[index] = byte
+            bytes[index] = byte
         }
+        self.bytes = bytes
     }
 
     /// The name in `count` bytes from `offset`; nil without a NUL.
     ///
     /// What follows it is ignored.
     init?(_ reader: borrowing PacketReader, at offset: Int, count: Int) {
-        self.init()
+        var bytes = InlineArray<64, UInt8>(repeating: 0)
         for index in 0..<min(count, ReplicationLimits.algorithmNameByteCount) {
             let byte = reader.byte(at: offset + index)
-            guard byte != 0 else { return }
-            self.bytes[index] = byte
+            guard byte != 0 else {
+                self.bytes = bytes
+                return
+            }
+            bytes[index] = byte
         }
         return nil
     }

@@ -8,20 +8,30 @@ package struct ShortBytes: Sendable, BitwiseCopyable {
     /// The most that fits; the length of a challenge.
     package static let capacity = 64
 
-    private var storage = InlineArray<64, UInt8>(repeating: 0)
+    private let storage: InlineArray<64, UInt8>
     /// The number of bytes.
-    package private(set) var count = 0
+    package let count: Int
 
     /// Creates an empty value.
-    package init() {}
+    package init() {
+        self.storage = InlineArray(repeating: 0)
+        self.count = 0
+    }
 
     /// Copies `bytes`; nil if there are more than ``capacity``.
+    ///
+    /// Filled before `self` is: optimised by Swift 6.3.1, a failable initialiser that fills the
+    /// array in `self` gives back an empty value.
     package init?(_ bytes: some Sequence<UInt8>) {
+        var storage = InlineArray<64, UInt8>(repeating: 0)
+        var count = 0
         for byte in bytes {
-            guard self.count < Self.capacity else { return nil }
-            self.storage[self.count] = byte
-            self.count += 1
+            guard count < Self.capacity else { return nil }
+            storage[count] = byte
+            count += 1
         }
+        self.storage = storage
+        self.count = count
     }
 
     /// The byte at `index`.
