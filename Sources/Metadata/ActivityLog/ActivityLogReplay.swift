@@ -50,6 +50,7 @@ package struct ActivityLogReplay: Hashable, Sendable {
 private struct Survey {
     private(set) var outcome: ActivityLogReplay.Outcome = .unusable
     private(set) var warnings: [ActivityLogReplay.Warning] = []
+    /// The extents of the slots seen so far; those behind are free.
     private var extents: [UInt32] = []
     private let geometry: ActivityLogGeometry
 
@@ -93,10 +94,6 @@ private struct Survey {
 
     /// Applies `turns` blocks from position `first` on, wrapping at the end of the ring.
     private mutating func replay(_ ring: RawSpan, from first: Int, turns: Int) {
-        self.extents = Array(
-            repeating: ActivityLogBlock.noExtent,
-            count: ActivityLogBlock.slotCountLimit
-        )
         for step in 0..<turns {
             let turn = (first + step) % Int(self.geometry.blockCount)
             guard let block = Self.block(ring, turn: turn, self.geometry), !block.isInitialised
@@ -139,12 +136,17 @@ private struct Survey {
         in transaction: UInt32,
         isUpdate: Bool
     ) {
-        guard slot < self.extents.count else {
+        guard slot < ActivityLogBlock.slotCountLimit else {
             guard self.warnings.count < ActivityLogReplay.warningLimit else { return }
             self.warnings.append(
                 ActivityLogReplay.Warning(transaction: transaction, slot: slot, isUpdate: isUpdate)
             )
             return
+        }
+        if slot >= self.extents.count {
+            if extent == ActivityLogBlock.noExtent { return }
+            let missing = slot + 1 - self.extents.count
+            self.extents += repeatElement(ActivityLogBlock.noExtent, count: missing)
         }
         self.extents[slot] = extent
     }

@@ -35,8 +35,9 @@ package struct GenerationLine: Hashable, Sendable {
             + self.bits.map { $0 ? ":1" : ":0" }.joined()
     }
 
-    /// Changes the fields that `text` gives; empty and missing ones stay.
+    /// Changes the fields that `text` gives; empty and missing ones stay, all do if one is wrong.
     package mutating func change(to text: String) throws(GenerationLineFault) {
+        var changed = self
         let fields = text.split(separator: ":", omittingEmptySubsequences: false)
         guard fields.count <= self.generations.count + self.bits.count else {
             throw .tooManyFields(fields.count, maximum: self.generations.count + self.bits.count)
@@ -46,12 +47,13 @@ package struct GenerationLine: Hashable, Sendable {
                 guard field.utf8.count <= 18, let value = Self.hexadecimal(field) else {
                     throw .notAGeneration(String(field))
                 }
-                self.generations[index] = value
+                changed.generations[index] = value
             } else {
                 guard field == "0" || field == "1" else { throw .notAFlag(String(field)) }
-                self.bits[index - self.generations.count] = field == "1"
+                changed.bits[index - self.generations.count] = field == "1"
             }
         }
+        self = changed
     }
 
     /// Stores the line in `superblock`, of the version it was taken from.

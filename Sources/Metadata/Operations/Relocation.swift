@@ -63,6 +63,6 @@ package struct Relocation: Hashable, Sendable {
             new.bitmapPosition
             + min(old.bitmapCapacity, new.bitmapCapacity)..<new.activityLogPosition
         self.remains =
-            old.bitmapPosition..<min(old.superblockPosition + 4096, new.bitmapPosition)
+            old.bitmapPosition..<min(old.deviceBytes, new.bitmapPosition)
     }
 }
