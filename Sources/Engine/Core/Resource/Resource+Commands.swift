@@ -10,6 +10,8 @@ struct PendingCommand: BitwiseCopyable {
         case volumeReply(UInt16)
         /// Waits for P_CONN_ST_CHG_REPLY.
         case connectionReply
+        /// The peer has agreed to a disconnect: waits until it closes its sockets.
+        case peerCloses
         /// Demotion: waits until the application has nothing outstanding and the peer has it all.
         case drain
         /// Demotion: waits until the bitmaps are durable.
@@ -79,6 +81,7 @@ extension Resource {
     /// The pending command waits no longer.
     mutating func commandTimedOut(at now: Instant) {
         guard let pending = self.pending, pending.deadline <= now else { return }
+        if case .peerCloses = pending.phase { return self.closeConnection(.disconnected, at: now) }
         self.finishCommand(.inTransientState, at: now)
     }
 
@@ -381,8 +384,8 @@ extension Resource {
                 ? self.volumeChangeAgreed(pending, index, at: now)
                 : self.volumeChangeRefused(pending, code, at: now)
         case (.connectionReply, true): self.disconnectAnswered(pending, agreed, at: now)
-        case (.volumeReply, true), (.connectionReply, false), (.drain, _), (.bitmaps, _),
-            (.detach, _):
+        case (.volumeReply, true), (.connectionReply, false), (.peerCloses, _), (.drain, _),
+            (.bitmaps, _), (.detach, _):
             break
         }
     }
@@ -431,6 +434,9 @@ extension Resource {
     }
 
     /// The peer agrees to a disconnect, or not: then once more with this node's disk Outdated.
+    ///
+    /// A peer that agrees closes its sockets. DRBD 8.4 takes an end that comes before that for a
+    /// failure, so this node closes second, or when the peer has taken its time.
     private mutating func disconnectAnswered(
         _ pending: PendingCommand,
         _ agreed: Bool,
@@ -443,8 +449,8 @@ extension Resource {
             )
         }
         guard agreed else { return self.finishCommand(.failedByPeer, at: now) }
-        self.closeConnection(.disconnected, at: now)
-        self.connectionCommandDone(pending, at: now)
+        self.pending?.phase = .peerCloses
+        self.pending?.deadline = now + self.parameters.network.pingTimeout
     }
 
     private mutating func connectionCommandDone(_ pending: PendingCommand, at now: Instant) {
@@ -457,10 +463,10 @@ extension Resource {
         }
     }
 
-    /// What disconnect or down asked the peer for has happened by itself.
+    /// What disconnect or down asked the peer for has happened.
     mutating func disconnectedMeanwhile(at now: Instant) {
-        guard let pending = self.pending, case .connectionReply = pending.phase else { return }
-        self.standAlone(at: now)
+        guard let pending = self.pending, pending.endsConnection else { return }
+        if self.link != .standAlone { self.standAlone(at: now) }
         self.connectionCommandDone(pending, at: now)
     }
 
@@ -472,6 +478,7 @@ extension Resource {
             // What was asked for has happened by itself.
             self.isConnectWanted = false
             self.deferred.append(.disconnectedMeanwhile)
+        case .peerCloses: self.deferred.append(.disconnectedMeanwhile)
         case .volumeReply: self.finishCommand(.inTransientState, at: now)
         case .connectionReply, .drain, .bitmaps, .detach: break
         }
@@ -527,7 +534,15 @@ extension PendingCommand {
     var asksPeer: Bool {
         switch self.phase {
         case .volumeReply, .connectionReply: true
-        case .drain, .bitmaps, .detach: false
+        case .peerCloses, .drain, .bitmaps, .detach: false
+        }
+    }
+
+    /// Whether the command goes on when the connection is gone.
+    var endsConnection: Bool {
+        switch self.phase {
+        case .connectionReply, .peerCloses: true
+        case .volumeReply, .drain, .bitmaps, .detach: false
         }
     }
 }

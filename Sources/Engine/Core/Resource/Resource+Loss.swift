@@ -19,6 +19,7 @@ extension Resource {
     /// The connection is gone.
     mutating func connectionLost(_ loss: ConnectionLoss, at now: Instant) {
         guard self.link.isOpen else { return }
+        let loss = self.isClosingOnRequest ? .disconnected : loss
         self.lastLoss = loss
         let wasEstablished = self.isEstablished
         self.link = .closing
@@ -44,6 +45,11 @@ extension Resource {
             self.isConnectWanted = false
             self.standAlone(at: now)
         }
+    }
+
+    /// Whether both nodes have agreed on the end of the connection, and the peer is to close first.
+    private var isClosingOnRequest: Bool {
+        if case .peerCloses = self.pending?.phase { true } else { false }
     }
 
     /// A Secondary whose Primary goes away in good order knows that its data will be outdated.

@@ -100,8 +100,10 @@ extension Resource {
             )
         )
         bitmap.loadWords(load)
-        if found.needsFullSync { _ = bitmap.setAll() }
-        self.volumes[index].needsFullSync = found.needsFullSync
+        // Metadata that has never been attached says nothing about the data.
+        let needsFullSync = found.needsFullSync || found.agreedSectors == 0
+        if needsFullSync { _ = bitmap.setAll() }
+        self.volumes[index].needsFullSync = needsFullSync
         self.volumes[index].bitmap = consume bitmap
     }
 
