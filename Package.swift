@@ -123,6 +123,30 @@ let package = Package(
             resources: [.copy("Recordings")],
             swiftSettings: settings
         ),
+        .target(
+            name: "PowerCutStore",
+            dependencies: ["Engine", "Primitives", "Reactor"],
+            path: "Tests/PowerCut/Store",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "bsrd-powercut",
+            dependencies: ["Administration", "Engine", "EngineCore", "PowerCutStore", "Reactor"],
+            path: "Tests/PowerCut/Daemon",
+            swiftSettings: settings
+        ),
+        .target(
+            name: "KillTesting",
+            dependencies: ["Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire"],
+            path: "Tests/PowerCut/KillTesting",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "kill-test",
+            dependencies: ["Engine", "KillTesting"],
+            path: "Tests/PowerCut/Program",
+            swiftSettings: settings
+        ),
         tests("PrimitivesTests", []),
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
@@ -145,5 +169,9 @@ let package = Package(
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),
         tests("TidyTests", []),
+        tests(
+            "SystemTests",
+            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
+        ),
     ]
 )

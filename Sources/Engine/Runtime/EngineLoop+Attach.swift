@@ -298,6 +298,7 @@ extension EngineLoop {
         guard sectors >= 8 else { throw AttachFailure(code: 111, text: "The disk is too small") }
         self.reactor.buffers.release(progress.buffer)
         resource.pointee.attaching[owner.volume] = nil
+        self.interpose(progress.files, progress.request)
         resource.pointee.volumes[owner.volume] = VolumeFiles(
             data: progress.files.data,
             metadata: progress.files.metadata,
@@ -328,6 +329,14 @@ extension EngineLoop {
         self.applyActions(of: owner.resource)
         self.refreshDirectory()
         progress.reply(nil)
+    }
+
+    private func interpose(_ files: (data: FileID, metadata: FileID), _ request: AttachRequest) {
+        guard let interposer = self.interposer else { return }
+        interposer.opened(files.data, path: request.dataPath)
+        if files.metadata != files.data {
+            interposer.opened(files.metadata, path: request.metadataPath)
+        }
     }
 
     private func failAttach(

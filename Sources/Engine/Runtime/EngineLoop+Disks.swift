@@ -20,7 +20,7 @@ extension EngineLoop {
             guard let files = self.files(index, volume) else {
                 return self.failLater(index, volume, token)
             }
-            let isStarted = self.reactor.write(
+            let isStarted = self.writeFile(
                 files.data,
                 at: range.start * 512,
                 from: self.reactor.buffers.payload(buffer),
@@ -33,7 +33,7 @@ extension EngineLoop {
             guard let files = self.files(index, volume) else {
                 return self.failLater(index, volume, token)
             }
-            let isStarted = self.reactor.zero(
+            let isStarted = self.zeroFile(
                 files.data,
                 at: range.start * 512,
                 byteCount: Int(range.byteCount),
@@ -43,7 +43,11 @@ extension EngineLoop {
             if !isStarted { self.failLater(index, volume, token) }
         case .flushData(let volume, let token):
             guard let files = self.files(index, volume),
-                self.reactor.flush(files.data, token: FileToken(token).raw)
+                self.flushFile(
+                    files.data,
+                    token: FileToken(token).raw,
+                    for: self.resource(index).pointee.core.role == .primary ? .data : .barrier
+                )
             else { return self.failLater(index, volume, token) }
         case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata,
             .closeDisk, .complete, .completeRead, .disconnectClients, .releaseBuffer,
@@ -65,7 +69,7 @@ extension EngineLoop {
         into buffer: BufferHandle
     ) {
         guard let files = self.files(index, volume),
-            self.reactor.read(
+            self.readFile(
                 files.data,
                 at: range.start * 512,
                 into: self.reactor.buffers.payload(buffer),
@@ -162,7 +166,11 @@ extension EngineLoop {
         case .writeSuperblock(let volume, let token): self.writeSuperblock(index, volume, token)
         case .flushMetadata(let volume, let token):
             guard let files = self.files(index, volume),
-                self.reactor.flush(files.metadata, token: FileToken(token).raw)
+                self.flushFile(
+                    files.metadata,
+                    token: FileToken(token).raw,
+                    for: token.purpose.metadataFlush
+                )
             else { return self.failLater(index, volume, token) }
         case .closeDisk(let volume): self.closeFiles(index, volume)
         case .read, .write, .writeZeroes, .flushData, .complete, .completeRead, .disconnectClients,
@@ -185,7 +193,7 @@ extension EngineLoop {
         else { return self.failLater(index, volume, token) }
         let memory = self.reactor.buffers.payload(buffer)
         fill(UnsafeMutableRawBufferPointer(start: memory, count: BufferPool.pageByteCount))
-        let isStarted = self.reactor.write(
+        let isStarted = self.writeFile(
             files.metadata,
             at: position,
             from: memory,
@@ -262,9 +270,23 @@ extension EngineLoop {
         guard let files = self.resource(index).pointee.volumes.removeValue(forKey: volume) else {
             return
         }
-        self.reactor.close(files.data)
-        if files.metadata != files.data { self.reactor.close(files.metadata) }
+        self.closeFile(files.data)
+        if files.metadata != files.data { self.closeFile(files.metadata) }
         self.refreshDirectory()
+    }
+}
+
+extension IOToken.Purpose {
+    /// What a flush of the metadata makes durable.
+    fileprivate var metadataFlush: DiskFlush {
+        switch self {
+        case .activityLogFlush: .activityLog
+        case .bitmapFlush: .bitmap
+        case .superblockFlush: .superblock
+        case .requestRead, .requestWrite, .peerWrite, .peerRead, .dataFlush, .activityLogWrite,
+            .bitmapPage, .superblockWrite:
+            invariantBroken("a flush of the metadata")
+        }
     }
 }
 

@@ -14,13 +14,19 @@ package final class EngineLoop {
     let state: UnsafeMutablePointer<EngineState>
     let mailbox: Mailbox<LoopTask>
     let log: LoopLog
+    /// Nil but in tests of power cuts.
+    let interposer: (any DiskInterposer)?
     /// Called on the loop's thread when something has changed that `status` shows.
     package var onChange: ((_ resource: Int, _ change: ResourceChange) -> Void)?
 
     /// Sets up the loop and listens for NBD clients.
     ///
     /// - Throws: ``Reactor/ReactorError`` if io_uring is not available or an address is taken.
-    package init(_ configuration: EngineConfiguration, log: LoopLog) throws(ReactorError) {
+    package init(
+        _ configuration: EngineConfiguration,
+        log: LoopLog,
+        interposer: (any DiskInterposer)? = nil
+    ) throws(ReactorError) {
         var limits = ReactorLimits()
         limits.connections = EngineConfiguration.clientMaximum + 8
             + 4 * EngineConfiguration.resourceMaximum
@@ -31,6 +37,7 @@ package final class EngineLoop {
         self.reactor = try Reactor(limits)
         self.configuration = configuration
         self.log = log
+        self.interposer = interposer
         self.mailbox = Mailbox(waking: self.reactor.waker)
         self.state = .allocate(capacity: 1)
         self.state.initialize(
@@ -68,6 +75,7 @@ package final class EngineLoop {
         while !self.state.pointee.isStopping || !self.isStopped {
             self.reactor.turn(until: self.nextDeadline)
             while let event = self.reactor.next() { self.handle(event) }
+            self.serveInterposer()
             self.serveDeadlines()
             self.serveBufferWaiters()
         }
@@ -177,6 +185,7 @@ package final class EngineLoop {
             let resource = self.state.pointee.resources.address(index)
             next = min(next, resource.pointee.nextDeadline)
         }
+        if let interposer = self.interposer { next = min(next, interposer.nextCompletion) }
         return min(next, self.state.pointee.nextClientDeadline)
     }
 

@@ -15,6 +15,7 @@ extension Resource {
             self.volumes[index].statistics.written += self.requests[slot].range.count
         } else {
             self.requests[slot].flags.insert(.localFailed)
+            _ = self.setOutOfSync(self.requests[slot].range, in: index)
             self.diskFailed(index, result, at: now)
         }
         self.endWrite(slot, localFailure: !result.isSuccess, at: now)
@@ -83,7 +84,9 @@ extension Resource {
         case .writtenInSync:
             self.requests[slot].flags.insert(.peerDone)
             self.requests[slot].flags.remove(.awaitsPeer)
-            if self.requests[slot].flags.contains(.localDone) {
+            // The own disk may still be writing: until it is done the extents are hot in the activity
+            // log, and if it fails the bits are set again.
+            if !self.requests[slot].flags.contains(.localFailed) {
                 self.setInSync(self.requests[slot].range, in: index)
             }
         case .failed:

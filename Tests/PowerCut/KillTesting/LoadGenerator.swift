@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Primitives
+import Synchronization
+
+/// Writers that keep a volume busy and remember what the volume owes them.
+final class LoadGenerator {
+    /// How many writers there are, each with a connection and chunks of its own.
+    static let writerCount = 4
+
+    private let writers: [Writer]
+    private var threads: [DispatchSemaphore] = []
+    private let stopFlag = StopFlag()
+
+    init(seed: UInt64) {
+        self.writers = (0..<Self.writerCount).map { Writer(number: $0, seed: seed) }
+    }
+
+    /// Starts to write to the export behind `socketPath`.
+    func start(socketPath: String) {
+        self.stopFlag.isSet.withLock { $0 = false }
+        for writer in self.writers {
+            let ended = DispatchSemaphore(value: 0)
+            self.threads.append(ended)
+            let stopFlag = self.stopFlag
+            Thread.detachNewThread {
+                writer.run(socketPath: socketPath) { stopFlag.isSet.withLock { $0 } }
+                ended.signal()
+            }
+        }
+    }
+
+    /// Stops the writers, each after its last answer, and returns what went wrong for them but the end
+    /// of the connection.
+    func stop() -> [String] {
+        self.stopFlag.isSet.withLock { $0 = true }
+        return self.join()
+    }
+
+    /// Waits until the writers have noticed that their server is gone.
+    func join() -> [String] {
+        for thread in self.threads { thread.wait() }
+        self.threads = []
+        return self.writers.compactMap(\.problem)
+    }
+
+    /// Problems that running writers have had.
+    var problems: [String] { self.writers.compactMap(\.problem) }
+
+    /// What is known of every sector now.
+    var histories: [SectorHistory] {
+        let parts = self.writers.map { writer in writer.history.withLock { $0 } }
+        return (0..<TaggedArea.sectorCount).map { sector in
+            parts[sector / TaggedArea.sectorsPerChunk % Self.writerCount][sector]
+        }
+    }
+
+    /// Notes what was read: it counts as acknowledged, and what is newer as lost.
+    func observe(_ found: [UInt32]) {
+        for writer in self.writers {
+            writer.history.withLock { history in
+                for sector in history.indices where writer.owns(sector) {
+                    history[sector].acknowledged = max(found[sector], history[sector].covered)
+                }
+            }
+        }
+    }
+
+    /// The number of acknowledged flushes and FUA writes.
+    var promises: Int { self.writers.reduce(0) { $0 + $1.promises.withLock { $0 } } }
+}
+
+private final class StopFlag: Sendable {
+    let isSet = Mutex(false)
+}
+
+/// One writer: batches of writes to its chunks, then perhaps a flush.
+private final class Writer: @unchecked Sendable {
+    /// One sent write.
+    private struct Write {
+        var sectors: Range<Int>
+        var sequences: [UInt32]
+        var isForcedUnitAccess: Bool
+    }
+
+    let history = Mutex([SectorHistory](repeating: SectorHistory(), count: TaggedArea.sectorCount))
+    let promises = Mutex(0)
+    private let failure = Mutex<String?>(nil)
+    private let number: Int
+    private var random: SeededRandom
+
+    init(number: Int, seed: UInt64) {
+        self.number = number
+        self.random = SeededRandom(seed: seed &* 31 &+ UInt64(number))
+    }
+
+    var problem: String? { self.failure.withLock { $0 } }
+
+    func owns(_ sector: Int) -> Bool {
+        sector / TaggedArea.sectorsPerChunk % LoadGenerator.writerCount == self.number
+    }
+
+    func run(socketPath: String, until isStopping: () -> Bool) {
+        do throws(NBDConnection.Failure) {
+            let connection = try NBDConnection(socketPath: socketPath, export: "r0/0")
+            while !isStopping(), self.problem == nil {
+                try self.writeBatch(connection)
+                if self.random.chance(1, in: 3) { try self.flush(connection) }
+            }
+        } catch {
+            if error != .ended { self.fail("\(error)") }
+        }
+    }
+
+    private func fail(_ text: String) {
+        self.failure.withLock { $0 = $0 ?? "writer \(self.number): \(text)" }
+    }
+
+    private func writeBatch(_ connection: NBDConnection) throws(NBDConnection.Failure) {
+        var batch: [Write] = []
+        var chunks: Set<Int> = []
+        for _ in 0...self.random.below(8) {
+            let count = TaggedArea.chunkCount / LoadGenerator.writerCount
+            let chunk = Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
+            guard chunks.insert(chunk).inserted else { continue }
+            batch.append(try self.sendWrite(connection, chunk, cookie: UInt64(batch.count)))
+        }
+        for _ in batch {
+            let reply = try connection.reply()
+            guard reply.error == 0, reply.cookie < UInt64(batch.count) else {
+                return self.fail("a write failed with error \(reply.error)")
+            }
+            self.acknowledge(batch[Int(reply.cookie)])
+        }
+    }
+
+    private func sendWrite(
+        _ connection: NBDConnection,
+        _ chunk: Int,
+        cookie: UInt64
+    ) throws(NBDConnection.Failure) -> Write {
+        let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
+        let room = UInt64(TaggedArea.sectorsPerChunk - first)
+        let count = self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
+        let start = chunk * TaggedArea.sectorsPerChunk + first
+        let sectors = start..<start + Int(count)
+        let isZeroes = self.random.chance(1, in: 16)
+        let sequences = self.history.withLock { history in
+            sectors.map { sector in
+                history[sector].sent += 1
+                if isZeroes { history[sector].zeroed = history[sector].sent }
+                return history[sector].sent
+            }
+        }
+        var payload: [UInt8] = []
+        if !isZeroes {
+            for (sector, sequence) in zip(sectors, sequences) {
+                TaggedArea.content(sector, sequence, into: &payload)
+            }
+        }
+        let isForced = self.random.chance(1, in: 8)
+        try connection.send(
+            isZeroes ? .writeZeroes : .write,
+            cookie: cookie,
+            offset: TaggedArea.offset(ofChunk: chunk) + UInt64(first) * 512,
+            byteCount: sectors.count * 512,
+            isForcedUnitAccess: isForced,
+            payload: payload
+        )
+        return Write(sectors: sectors, sequences: sequences, isForcedUnitAccess: isForced)
+    }
+
+    private func acknowledge(_ write: Write) {
+        self.history.withLock { history in
+            for (sector, sequence) in zip(write.sectors, write.sequences) {
+                history[sector].acknowledged = sequence
+                if write.isForcedUnitAccess { history[sector].covered = sequence }
+            }
+        }
+        if write.isForcedUnitAccess { self.promises.withLock { $0 += 1 } }
+    }
+
+    private func flush(_ connection: NBDConnection) throws(NBDConnection.Failure) {
+        try connection.send(.flush, cookie: .max)
+        let reply = try connection.reply()
+        guard reply.error == 0, reply.cookie == .max else {
+            return self.fail("a flush failed with error \(reply.error)")
+        }
+        self.history.withLock { history in
+            for sector in history.indices {
+                history[sector].covered = history[sector].acknowledged
+            }
+        }
+        self.promises.withLock { $0 += 1 }
+    }
+}
