@@ -36,7 +36,12 @@ func run(_ arguments: [String]) throws {
         log: LoopLog(note: { log($0) }, warn: { log($0) }),
         interposer: PowerCutStore(seed: seed, skipping: skipped)
     )
+    // Before there is another thread: the signals are blocked in those that follow.
     try loop.reactor.watchSignals([SIGTERM, SIGINT])
+    Thread.detachNewThread {
+        while !FileHandle.standardInput.availableData.isEmpty {}
+        _exit(3)
+    }
     let service = EngineService(loop.handle)
     loop.onChange = { resource, _ in
         let snapshot = loop.snapshot(resource)
@@ -54,10 +59,6 @@ func run(_ arguments: [String]) throws {
     server.stop()
 }
 
-Thread.detachNewThread {
-    while !FileHandle.standardInput.availableData.isEmpty {}
-    _exit(3)
-}
 do { try run(CommandLine.arguments) } catch {
     log("\(error)")
     exit(20)

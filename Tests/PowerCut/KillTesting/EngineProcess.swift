@@ -176,17 +176,20 @@ final class EngineProcess {
     }
 
     /// Makes the node Primary; a peer that has just died may be noticed a moment later.
-    func promote() throws {
+    func promote() throws { try self.retry(.primary(resource: "r0", force: false)) }
+
+    /// Makes the node Secondary; that its clients are gone may be noticed a moment later.
+    func demote() throws { try self.retry(.secondary(resource: "r0", force: false)) }
+
+    private func retry(_ request: EngineRequest) throws {
         let end = Date().addingTimeInterval(10)
         while true {
-            do { return try self.call(.primary(resource: "r0", force: false)) } catch {
+            do { return try self.call(request) } catch {
                 guard Date() < end else { throw error }
                 usleep(20_000)
             }
         }
     }
-
-    func demote() throws { try self.call(.secondary(resource: "r0", force: false)) }
 
     /// The state of the disk, of the peer's, and of the replication.
     func state() throws -> (disk: DiskState, peerDisk: DiskState, replication: ReplicationState) {
