@@ -71,17 +71,18 @@ extension Reactor {
     /// Closes in order: sends what is queued, ends our stream, and waits for the end of the peer's,
     /// throwing away what it still sends.
     ///
-    /// Aborts when `deadline` passes first.
+    /// Aborts when `deadline` passes first. With `afterPeer` our stream ends only when the peer's has
+    /// ended, or at the deadline.
     ///
     /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
-    package func close(_ id: ConnectionID, deadline: Instant) {
+    package func close(_ id: ConnectionID, deadline: Instant, afterPeer: Bool = false) {
         guard let connection = self.record(of: id), !connection.pointee.isReleased else { return }
         connection.pointee.isReleased = true
         switch connection.pointee.phase {
         case .connecting: self.abandon(id.slot, resets: false)
         case .open:
             connection.pointee.phase = .draining
-            connection.pointee.shutsSending = true
+            connection.pointee.shutsSending = connection.pointee.shutsSending || !afterPeer
             self.timers.arm(connection.pointee.timer, at: deadline)
             if connection.pointee.receive.isInKernel {
                 self.cancel(.receive, of: id.slot)
@@ -207,7 +208,7 @@ extension Reactor {
     func connectionExpired(_ slot: UInt32) {
         switch self.connections[slot].pointee.phase {
         case .connecting: self.fail(slot, .timedOut)
-        case .draining: self.abandon(slot, resets: true)
+        case .draining: self.abandon(slot, resets: self.connections[slot].pointee.shutsSending)
         case .open, .closing, .closed: break
         }
     }

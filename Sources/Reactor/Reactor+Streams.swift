@@ -219,7 +219,12 @@ extension Reactor {
         if -result == EINTR || -result == EAGAIN { return self.discard(slot) }
         let connection = self.connections[slot]
         connection.pointee.hasPeerEnded = true
-        if result < 0 || connection.pointee.isSendingShut { self.abandon(slot, resets: false) }
+        if result < 0 || connection.pointee.isSendingShut {
+            self.abandon(slot, resets: false)
+        } else if !connection.pointee.shutsSending {
+            connection.pointee.shutsSending = true
+            self.markDirty(slot)
+        }
     }
 }
 

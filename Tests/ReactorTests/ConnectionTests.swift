@@ -133,6 +133,27 @@ import Testing
         _ = far
     }
 
+    @Test func `a close after the peer ends our stream behind theirs`() throws {
+        let pair = try LoopPair()
+        let (near, far, _) = try pair.connect(.ip("127.0.0.1", port: 0))
+        let stage = TestMemory(64)
+        #expect(pair.reactor.receive(on: far, into: stage.bytes, token: 5))
+        pair.reactor.close(near, deadline: pair.reactor.now + .seconds(10), afterPeer: true)
+        pair.reactor.turn(until: pair.reactor.now + .milliseconds(20))
+        #expect(pair.leftover() == [])
+        #expect(pair.reactor.shutdownSending(far))
+        try pair.expect(.endOfStream(far, token: 5, byteCount: 0))
+        try pair.expect(.closed(near, context: 0))
+
+        let (silent, other, _) = try pair.connect(.ip("127.0.0.1", port: 0))
+        #expect(pair.reactor.receive(on: other, into: stage.bytes, token: 6))
+        let deadline = pair.reactor.now + .milliseconds(50)
+        pair.reactor.close(silent, deadline: deadline, afterPeer: true)
+        try pair.expect(.closed(silent, context: 0))
+        try pair.expect(.endOfStream(other, token: 6, byteCount: 0))
+        #expect(pair.reactor.now >= deadline)
+    }
+
     @Test func `a peer that vanishes fails the sender`() throws {
         let pair = try LoopPair()
         let (near, far, _) = try pair.connect(.ip("127.0.0.1", port: 0))

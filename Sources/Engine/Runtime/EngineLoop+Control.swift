@@ -35,7 +35,7 @@ extension EngineLoop {
         guard resource.pointee.core.volumeIndices.isEmpty, resource.pointee.core.link == .standAlone,
             resource.pointee.attaching.isEmpty
         else { return false }
-        self.closeTransport(index)
+        self.closeTransport(index, peerHasEnded: true)
         self.state.pointee.resources.remove(index)
         self.refreshDirectory()
         return true

@@ -33,12 +33,15 @@ extension EngineLoop {
     }
 
     /// Closes whatever there is of a transport; the core hears nothing more of it.
-    func closeTransport(_ index: Int) {
+    ///
+    /// The meta socket ends after the peer's: a peer that sees its end first never reads why, from the
+    /// data socket, and would connect again where it should not.
+    func closeTransport(_ index: Int, peerHasEnded: Bool) {
         let resource = self.resource(index)
         if resource.pointee.pairing != nil { self.pairing(.stop, of: index) }
         self.endPairing(index)
-        if let data = resource.pointee.data { self.closeStream(data) }
-        if let meta = resource.pointee.meta { self.closeStream(meta) }
+        if let data = resource.pointee.data { self.closeStream(data, afterPeer: false) }
+        if let meta = resource.pointee.meta { self.closeStream(meta, afterPeer: !peerHasEnded) }
         resource.pointee.data = nil
         resource.pointee.meta = nil
         resource.pointee.agreement = .none

@@ -10,7 +10,7 @@ extension EngineLoop {
     func applyPeer(_ action: ResourceAction, of index: Int) {
         switch action {
         case .openTransport: self.openTransport(index)
-        case .closeTransport: self.closeTransport(index)
+        case .closeTransport: self.closeTransport(index, peerHasEnded: false)
         case .send, .sendBitmap, .sendAuthentication: self.queue(action, of: index)
         case .adopt(let agreement): self.resource(index).pointee.agreement = agreement
         case .computeResponses(let challenge): self.computeResponses(index, challenge)
@@ -380,12 +380,12 @@ extension EngineLoop {
     func lastWordsOver(_ index: Int) { self.lose(index, .networkFailure) }
 
     private func lose(_ index: Int, _ loss: ConnectionLoss) {
-        self.closeTransport(index)
+        self.closeTransport(index, peerHasEnded: true)
         self.deliver(.transportLost(loss), to: index)
     }
 
     /// Closes a socket after what is queued, and keeps its memory until the reactor has let go of it.
-    func closeStream(_ stream: PeerStream) {
+    func closeStream(_ stream: PeerStream, afterPeer: Bool) {
         self.state.pointee.owners[Int(stream.connection.slot)] = .none
         while let action = stream.unsent.popFirst() {
             if case .send(_, _, _, let buffer, _) = action, buffer != .none {
@@ -393,7 +393,11 @@ extension EngineLoop {
             }
         }
         self.state.pointee.retiredStreams[stream.connection.slot] = stream
-        self.reactor.close(stream.connection, deadline: self.reactor.now + .seconds(2))
+        self.reactor.close(
+            stream.connection,
+            deadline: self.reactor.now + .seconds(2),
+            afterPeer: afterPeer
+        )
     }
 
     /// The reactor has let go of a connection: its memory may be used again.
