@@ -64,4 +64,32 @@ package struct SuperblockContent: Hashable, Sendable, BitwiseCopyable {
     /// All bits have to be set at the next attach.
     package var needsFullSync: Bool
     package var activityLogExtents: UInt32
+
+    package init(
+        generations: Generations,
+        deviceIdentifier: UInt64,
+        agreedSectors: UInt64,
+        isConsistent: Bool,
+        wasUpToDate: Bool,
+        isPrimary: Bool,
+        crashedPrimary: Bool,
+        isConnected: Bool,
+        peerIsOutdated: Bool,
+        peerSeen: Bool,
+        needsFullSync: Bool,
+        activityLogExtents: UInt32
+    ) {
+        self.generations = generations
+        self.deviceIdentifier = deviceIdentifier
+        self.agreedSectors = agreedSectors
+        self.isConsistent = isConsistent
+        self.wasUpToDate = wasUpToDate
+        self.isPrimary = isPrimary
+        self.crashedPrimary = crashedPrimary
+        self.isConnected = isConnected
+        self.peerIsOutdated = peerIsOutdated
+        self.peerSeen = peerSeen
+        self.needsFullSync = needsFullSync
+        self.activityLogExtents = activityLogExtents
+    }
 }

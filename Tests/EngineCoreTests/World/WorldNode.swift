@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Primitives
+import Wire
+
+/// A node of a world: the machine under test and a driver that carries out what it asks for.
+final class WorldNode {
+    /// The disk of one volume; it outlives the process.
+    struct VolumeDisk {
+        var data: SimulatedDisk
+        var metadata: SimulatedMetadata
+        /// Whether a process has the files open.
+        var isOpen = false
+    }
+
+    unowned let world: World
+    let number: Int
+    var core: Resource
+    var actions = ActionQueue<ResourceAction>()
+    private var isApplying = false
+    /// Counts lives: what a former one has asked for is of no interest any more.
+    private(set) var life = 0
+    private(set) var isUp = false
+
+    var disks: [VolumeDisk] = []
+    var buffers = BufferTable()
+    var transport: Transport?
+    var wantsTransport = false
+    var agreement = WireAgreement.none
+    private var dataPacketsSent: UInt64 = 0
+
+    /// What the application on this node is told.
+    var completions: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
+    private var requestBuffers: [UInt32: BufferHandle] = [:]
+    private var lastRequest: UInt32 = 0
+    var replies: [UInt32: StateChangeCode] = [:]
+    private var lastCommand: UInt32 = 0
+    private(set) var clientDisconnects = 0
+    /// Operations of the disks that fail from now on, by volume.
+    var failingVolumes: Set<UInt16> = []
+
+    init(_ world: World, number: Int) {
+        self.world = world
+        self.number = number
+        self.core = Resource(parameters: world.parameters, seed: world.random.next())
+    }
+
+    // MARK: Life
+
+    /// Starts the process: volumes are configured and their disks attached.
+    func start(attaching: Bool = true) {
+        precondition(!self.isUp)
+        self.isUp = true
+        self.core = Resource(parameters: self.world.parameters, seed: self.world.random.next())
+        for (index, _) in self.disks.enumerated() {
+            let added = self.core.addVolume(
+                number: UInt16(index),
+                minor: UInt32(index),
+                parameters: self.world.diskParameters
+            )
+            precondition(added == UInt16(index))
+            if attaching { self.attach(UInt16(index)) }
+        }
+    }
+
+    /// The process dies, and with `losingPower` the caches of the disks.
+    func crash(losingPower: Bool) {
+        precondition(self.isUp)
+        self.life += 1
+        self.isUp = false
+        self.isApplying = false
+        self.actions.removeAll()
+        self.transport?.abort(self.number, silently: losingPower)
+        self.transport = nil
+        self.wantsTransport = false
+        self.agreement = .none
+        self.buffers = BufferTable()
+        self.requestBuffers = [:]
+        for index in self.disks.indices {
+            self.disks[index].isOpen = false
+            if losingPower {
+                self.disks[index].data.cutPower(&self.world.random)
+                self.disks[index].metadata.cutPower(&self.world.random)
+            } else {
+                self.disks[index].data.kill(&self.world.random)
+                self.disks[index].metadata.kill(&self.world.random)
+            }
+        }
+        self.failingVolumes = []
+        self.completions = [:]
+    }
+
+    /// Opens the files of a volume, applies its activity log and gives it to the core.
+    func attach(_ index: UInt16) {
+        let disk = self.disks[Int(index)]
+        precondition(!disk.isOpen, "the files are free")
+        self.disks[Int(index)].isOpen = true
+        let sectors = UInt64(disk.data.current.sectorCount)
+        disk.metadata.recover(bitCount: Int((sectors + 7) / 8))
+        var found = Attachment(diskSectors: sectors)
+        found.bitmapSlot = disk.metadata.interleave.slot
+        found.bitmapSlots = disk.metadata.interleave.peers
+        if let content = disk.metadata.current.superblock {
+            found.generations = content.generations
+            found.deviceIdentifier = content.deviceIdentifier
+            found.isConsistent = content.isConsistent
+            found.wasUpToDate = content.wasUpToDate
+            found.crashedPrimary = content.crashedPrimary
+            found.peerWasOutdated = content.peerIsOutdated
+            found.needsFullSync = content.needsFullSync
+            found.agreedSectors = content.agreedSectors
+        }
+        self.core.attach(index, found, at: self.world.now, into: &self.actions) {
+            disk.metadata.load(into: $0)
+        }
+        self.applyActions()
+    }
+
+    // MARK: Events
+
+    /// Gives the core an event and carries out what it asks for.
+    func deliver(_ event: ResourceEvent) {
+        precondition(self.isUp)
+        self.core.receive(event, at: self.world.now, into: &self.actions)
+        self.applyActions()
+    }
+
+    func applyActions() {
+        guard !self.isApplying else { return }
+        self.isApplying = true
+        while let action = self.actions.popFirst() { self.apply(action) }
+        self.isApplying = false
+    }
+
+    var nextDeadline: Instant { self.isUp ? self.core.nextDeadline : .distantFuture }
+
+    func command(_ command: ResourceCommand) -> UInt32 {
+        self.lastCommand += 1
+        self.deliver(.command(self.lastCommand, command))
+        return self.lastCommand
+    }
+
+    /// Has `body` called later, unless the process has died meanwhile.
+    func later(_ pause: TimeSpan, _ body: @escaping () -> Void) {
+        let life = self.life
+        self.world.schedule(after: pause) { [self] in
+            if self.life == life { body() }
+        }
+    }
+
+    // MARK: Requests
+
+    /// Submits a request of the application. `content` is what a write writes.
+    func request(
+        _ volume: UInt16,
+        _ kind: ClientRequest.Kind,
+        _ range: SectorRange,
+        content: Content = 0,
+        isForcedUnitAccess: Bool = false,
+        then completion: @escaping (ClientError?, [Content]?) -> Void
+    ) {
+        self.lastRequest += 1
+        let identifier = self.lastRequest
+        var buffer = BufferHandle.none
+        switch kind {
+        case .read, .write:
+            buffer = self.buffers.make(Array(repeating: content, count: Int(range.count)))
+        case .trim, .writeZeroes, .flush: break
+        }
+        self.requestBuffers[identifier] = buffer
+        self.completions[identifier] = completion
+        self.deliver(
+            .request(
+                ClientRequest(
+                    identifier: identifier,
+                    volume: volume,
+                    kind: kind,
+                    isForcedUnitAccess: isForcedUnitAccess,
+                    mayUnmap: false,
+                    range: range,
+                    buffer: buffer
+                )
+            )
+        )
+    }
+
+    private func completed(_ request: UInt32, _ error: ClientError?, _ data: BufferHandle?) {
+        guard let completion = self.completions.removeValue(forKey: request),
+            let buffer = self.requestBuffers.removeValue(forKey: request)
+        else { preconditionFailure("request \(request) was answered twice") }
+        let content = data ?? buffer
+        let read = content == .none ? nil : self.buffers[content]
+        self.buffers.release(buffer)
+        if let data { self.buffers.release(data) }
+        // The client hears of it when the driver comes round to it.
+        self.later(.zero) { completion(error, read) }
+    }
+
+    // MARK: Actions
+
+    private func apply(_ action: ResourceAction) {
+        switch action {
+        case .read(let volume, let token, let range, let buffer):
+            self.read(volume, token, range, buffer)
+        case .write(let volume, let token, let range, let buffer, let isForced):
+            self.write(volume, token, range, self.buffers[buffer], buffer, isForced)
+        case .writeZeroes(let volume, let token, let range, _):
+            let zeroes = Array(repeating: Content(0), count: Int(range.count))
+            self.write(volume, token, range, zeroes, .none, false)
+        case .flushData(let volume, let token): self.flushData(volume, token)
+        case .writeActivityLogBlock(let volume, let token):
+            self.writeMetadata(volume, token, .log(self.logBlock(volume)))
+        case .writeBitmapPage(let volume, let token, let page):
+            let metadata = self.disks[Int(volume)].metadata
+            let words = self.core.withBitmapWords(volume) { metadata.encode(page, of: $0) }
+            self.writeMetadata(volume, token, .page(page, words))
+        case .writeSuperblock(let volume, let token):
+            self.writeMetadata(volume, token, .superblock(self.core.superblockContent(volume)))
+        case .flushMetadata(let volume, let token): self.flushMetadata(volume, token)
+        case .closeDisk(let volume):
+            precondition(self.disks[Int(volume)].isOpen, "an open disk is closed")
+            self.disks[Int(volume)].isOpen = false
+        case .complete(let request, let error): self.completed(request, error, nil)
+        case .completeRead(let request, let buffer): self.completed(request, nil, buffer)
+        case .disconnectClients: self.clientDisconnects += 1
+        case .releaseBuffer(let buffer): self.buffers.release(buffer)
+        case .openTransport:
+            self.wantsTransport = true
+            self.world.connectIfBothWant()
+        case .closeTransport: self.closeTransport()
+        case .send(let socket, let volume, let packet, let buffer, let bytes):
+            self.send(socket, volume, packet, buffer, bytes)
+        case .sendBitmap(let volume): self.sendBitmap(volume)
+        case .adopt(let agreement): self.agreement = agreement
+        case .sendAuthentication, .computeResponses:
+            preconditionFailure("no world authenticates")
+        case .reply(let command, let code):
+            precondition(self.replies[command] == nil, "one answer to a command")
+            self.replies[command] = code
+        case .changed: break
+        }
+    }
+
+    private func finish(
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ result: IOResult,
+        _ buffer: BufferHandle = .none
+    ) {
+        self.deliver(.io(volume: volume, token, result, buffer))
+    }
+
+    private func read(
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ range: SectorRange,
+        _ buffer: BufferHandle
+    ) {
+        self.later(self.world.diskDelay()) { [self] in
+            if self.failingVolumes.contains(volume) {
+                return self.finish(volume, token, .failure(errno: 5))
+            }
+            let content = self.disks[Int(volume)].data.current[range]
+            if buffer == .none {
+                self.finish(volume, token, .success, self.buffers.make(content))
+            } else {
+                self.buffers[buffer] = content
+                self.finish(volume, token, .success)
+            }
+        }
+    }
+
+    private func write(
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ range: SectorRange,
+        _ content: [Content],
+        _ buffer: BufferHandle,
+        _ isForced: Bool
+    ) {
+        let disk = self.disks[Int(volume)].data
+        guard let id = disk.begin(range, content) else {
+            return self.world.violated("node \(self.number): overlapping writes in flight \(range)")
+        }
+        self.later(self.world.diskDelay()) { [self] in
+            if buffer != .none { precondition(self.buffers[buffer] == content) }
+            if self.failingVolumes.contains(volume) {
+                disk.fail(id, &self.world.random)
+                return self.finish(volume, token, .failure(errno: 5))
+            }
+            disk.complete(id, isForcedUnitAccess: isForced)
+            self.finish(volume, token, .success)
+        }
+    }
+
+    private func flushData(_ volume: UInt16, _ token: IOToken) {
+        let disk = self.disks[Int(volume)].data
+        let mark = disk.flushMark
+        self.later(self.world.diskDelay()) { [self] in
+            if self.failingVolumes.contains(volume) {
+                return self.finish(volume, token, .failure(errno: 5))
+            }
+            disk.flushed(mark)
+            self.finish(volume, token, .success)
+        }
+    }
+
+    // MARK: Metadata
+
+    private func logBlock(_ volume: UInt16) -> SimulatedMetadata.LogBlock {
+        self.core.withActivityLog(volume) { log in
+            SimulatedMetadata.LogBlock(
+                number: log.transactionNumber,
+                contextStart: log.contextStart,
+                context: (0..<log.contextCount).map { log.context(at: $0) },
+                updates: (0..<log.updateCount).map { log.update(at: $0) }
+            )
+        }
+    }
+
+    private func writeMetadata(
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ block: SimulatedMetadata.Block
+    ) {
+        let metadata = self.disks[Int(volume)].metadata
+        let id = metadata.begin(block)
+        self.later(self.world.diskDelay()) { [self] in
+            if self.failingVolumes.contains(volume) {
+                return self.finish(volume, token, .failure(errno: 5))
+            }
+            metadata.complete(id)
+            self.finish(volume, token, .success)
+        }
+    }
+
+    private func flushMetadata(_ volume: UInt16, _ token: IOToken) {
+        let metadata = self.disks[Int(volume)].metadata
+        let mark = metadata.flushMark
+        self.later(self.world.diskDelay()) { [self] in
+            if self.failingVolumes.contains(volume) {
+                return self.finish(volume, token, .failure(errno: 5))
+            }
+            metadata.flushed(mark)
+            self.finish(volume, token, .success)
+        }
+    }
+
+    // MARK: Peer
+
+    /// The two sockets are there.
+    func transportEstablished(_ transport: Transport, resolvesConflicts: Bool) {
+        self.transport = transport
+        self.wantsTransport = false
+        self.agreement = .none
+        self.dataPacketsSent = 0
+        self.deliver(
+            .transportEstablished(resolvesConflicts: resolvesConflicts, challenge: ShortBytes())
+        )
+    }
+
+    private func closeTransport() {
+        self.wantsTransport = false
+        self.transport?.close(self.number)
+        self.transport = nil
+        self.agreement = .none
+    }
+
+    private func send(
+        _ socket: PacketSocket,
+        _ volume: UInt16,
+        _ packet: Packet,
+        _ buffer: BufferHandle,
+        _ bytes: UInt32
+    ) {
+        guard let transport = self.transport else { return }
+        let trailing: Trailing = buffer == .none ? .none : .payload(self.buffers[buffer])
+        precondition(trailing.byteCount == Int(bytes), "the payload that is announced")
+        self.world.sent(self.number, socket, volume, packet)
+        transport.send(
+            from: self.number,
+            socket,
+            self.encode(packet, volume, trailing.byteCount),
+            trailing
+        )
+        guard socket == .data else { return }
+        self.dataPacketsSent += 1
+        let count = self.dataPacketsSent
+        guard buffer != .none else { return }
+        self.later(self.world.networkDelay()) { [self] in
+            if self.transport === transport { self.deliver(.dataPacketsSent(count)) }
+        }
+    }
+
+    private func sendBitmap(_ volume: UInt16) {
+        guard let transport = self.transport else { return }
+        self.dataPacketsSent += 1
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
+        defer { memory.deallocate() }
+        while let next = self.core.nextBitmapPacket(volume, into: memory) {
+            self.world.sent(self.number, .data, volume, next.packet)
+            transport.send(
+                from: self.number,
+                .data,
+                self.encode(next.packet, volume, next.trailing),
+                .bytes(Array(memory[..<next.trailing]))
+            )
+        }
+    }
+
+    private func encode(_ packet: Packet, _ volume: UInt16, _ trailing: Int) -> [UInt8] {
+        withUnsafeTemporaryAllocation(
+            byteCount: ReplicationLimits.headByteCount,
+            alignment: 8
+        ) { memory in
+            let count = packet.encode(
+                into: memory,
+                volume: volume,
+                trailing: trailing,
+                under: self.agreement
+            )
+            return Array(memory[..<count])
+        }
+    }
+
+    /// Whether the core has room for what another packet of the data socket may ask.
+    var acceptsPackets: Bool { self.core.acceptsPeerRequests }
+
+    func receive(_ socket: PacketSocket, _ head: [UInt8], _ trailing: Trailing) {
+        let frame: PacketFrame
+        do throws(WireError) {
+            frame = try self.decode(socket, head)
+        } catch {
+            return self.world.violated("node \(self.number): a packet of its peer: \(error)")
+        }
+        precondition(frame.trailingByteCount == trailing.byteCount, "the length in the header")
+        switch trailing {
+        case .bytes(let bytes):
+            bytes.withUnsafeBytes { bytes in
+                self.core.receiveBitmap(
+                    volume: frame.header.volume,
+                    frame.packet,
+                    bytes: bytes,
+                    at: self.world.now,
+                    into: &self.actions
+                )
+            }
+            self.applyActions()
+        case .payload(let content):
+            self.deliver(
+                .packet(
+                    socket,
+                    volume: frame.header.volume,
+                    frame.packet,
+                    self.buffers.make(content),
+                    payloadBytes: UInt32(trailing.byteCount)
+                )
+            )
+        case .none:
+            self.deliver(
+                .packet(
+                    socket,
+                    volume: frame.header.volume,
+                    frame.packet,
+                    .none,
+                    payloadBytes: 0
+                )
+            )
+        }
+    }
+
+    private func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
+        let progress = try PacketFrame.decode(head.span.bytes, on: socket, under: self.agreement)
+        guard case .head(let frame) = progress, frame.headByteCount == head.count else {
+            preconditionFailure("a whole head")
+        }
+        return frame
+    }
+}
