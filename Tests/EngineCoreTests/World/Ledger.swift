@@ -20,13 +20,15 @@ final class Ledger {
     }
 
     /// What has to survive what.
-    enum Strength: Int, CaseIterable {
+    enum Strength: Int, CaseIterable, Comparable {
         /// Nothing: it is in the memory of the process.
         case memory
         /// A crash of the process.
         case process
         /// A power cut.
         case power
+
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     }
 
     private unowned let world: World
@@ -105,12 +107,30 @@ final class Ledger {
         }
     }
 
-    /// `target` has the data of the other node now.
-    func synchronised(_ target: Int, _ volume: UInt16, isDurable: Bool) {
-        let source = self.floors[1 - target][Int(volume)]
-        for strength in Strength.allCases where isDurable || strength != .power {
-            self.floors[target][Int(volume)][strength.rawValue] = source[0]
+    /// A resync towards `target` begins: what its node has promised is the source's business now.
+    ///
+    /// If the source is a Primary that came back without its cache, only what was flushed is.
+    func becameTarget(_ target: Int, _ volume: UInt16, sourceLostCache: Bool) {
+        let least = sourceLostCache ? Strength.power : .memory
+        for strength in Strength.allCases {
+            let promised = self.floors[target][Int(volume)][max(strength, least).rawValue]
+            self.floors[1 - target][Int(volume)][strength.rawValue].merge(promised) { max($0, $1) }
+            self.floors[target][Int(volume)][strength.rawValue] = [:]
         }
+    }
+
+    /// `target` has the data of the other node now, on stable storage.
+    func synchronised(_ target: Int, _ volume: UInt16) {
+        let source = self.floors[1 - target][Int(volume)]
+        for strength in Strength.allCases {
+            self.floors[target][Int(volume)][strength.rawValue].merge(source[0]) { max($0, $1) }
+        }
+    }
+
+    /// Acknowledged writes may be lost from now on without anybody being at fault: the order of those
+    /// that were so far says nothing.
+    func forgetOrder() {
+        for index in self.writes.indices { self.writes[index].completedAt = nil }
     }
 
     /// A node's data is given up.

@@ -23,10 +23,12 @@ extension World {
     /// Gives a command and waits for its answer.
     @discardableResult
     func carryOut(_ command: ResourceCommand, on node: Int) -> StateChangeCode {
+        self.note("node \(node): \(command)")
         let identifier = self.nodes[node].command(command)
         self.run("answer to \(command) on node \(node)") {
             self.nodes[node].replies[identifier] != nil
         }
+        self.note("node \(node): \(command) -> \(self.nodes[node].replies[identifier].map { "\($0)" } ?? "-")")
         return self.nodes[node].replies[identifier] ?? .unknownError
     }
 

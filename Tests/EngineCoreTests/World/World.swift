@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Foundation
 import Primitives
 import Testing
 import Wire
@@ -205,9 +206,7 @@ final class World {
 
     func sent(_ node: Int, _ socket: PacketSocket, _ volume: UInt16, _ packet: Packet) {
         if self.tracesPackets { self.trace[node].append("\(packet.command.name)") }
-        if World.prints {
-            print("\(self.now.nanoseconds / 1000) \(node) \(socket) vol \(volume) \(packet)")
-        }
+        self.note("node \(node) sends \(packet) of volume \(volume)")
     }
 
     /// The names of the packets that `node` has sent since packets are traced.
@@ -215,30 +214,34 @@ final class World {
 
     // MARK: Text
 
-    /// Set while a seed is being looked at.
-    static let prints = false
+    /// Set while a seed is being looked at: `BSR_WORLD_PRINTS=1`.
+    private static let prints = ProcessInfo.processInfo.environment["BSR_WORLD_PRINTS"] != nil
+
+    /// Prints what happens, if that was asked for.
+    func note(_ sentence: @autoclosure () -> String) {
+        if Self.prints { print("\(self.now.nanoseconds / 1_000) \(sentence())") }
+    }
 }
 
 extension World: CustomStringConvertible {
     var description: String {
-        var text = "at \(self.now.nanoseconds / 1_000) µs"
-        for node in self.nodes {
-            guard node.isUp else {
-                text += "\n  node \(node.number) is down"
-                continue
-            }
-            text += "\n  node \(node.number) \(node.core.role) \(node.core.link)"
-            text += " loss \(node.core.lastLoss.map { "\($0)" } ?? "-")"
-            text += " requests \(node.core.requestCount) unconfirmed \(node.core.unconfirmedWrites)"
-            for index in node.core.volumeIndices {
-                let volume = node.core.volumeSnapshot(index)
-                let state = volume.state
-                text += "\n    volume \(index) \(state.role)/\(state.peerRole) \(state.connection) "
-                text += "\(state.disk)/\(state.peerDisk) bits \(volume.outOfSyncBits) "
-                text += "\(volume.generations) in flight \(volume.operationsInFlight)"
-                if let plan = volume.lastPlan {
-                    text += " rule \(plan.comparison.rule) \(plan.decision)"
-                }
+        "at \(self.now.nanoseconds / 1_000) µs" + self.describe(0) + self.describe(1)
+    }
+
+    func describe(_ number: Int) -> String {
+        let node = self.nodes[number]
+        guard node.isUp else { return "\n  node \(number) is down" }
+        var text = "\n  node \(number) \(node.core.role) \(node.core.link)"
+        text += " loss \(node.core.lastLoss.map { "\($0)" } ?? "-")"
+        text += " requests \(node.core.requestCount) unconfirmed \(node.core.unconfirmedWrites)"
+        for index in node.core.volumeIndices {
+            let volume = node.core.volumeSnapshot(index)
+            let state = volume.state
+            text += "\n    volume \(index) \(state.role)/\(state.peerRole) \(state.connection) "
+            text += "\(state.disk)/\(state.peerDisk) bits \(volume.outOfSyncBits) "
+            text += "\(volume.generations) in flight \(volume.operationsInFlight)"
+            if let plan = volume.lastPlan {
+                text += " rule \(plan.comparison.rule) \(plan.decision)"
             }
         }
         return text

@@ -52,6 +52,7 @@ final class WorldNode {
     func start(attaching: Bool = true) {
         precondition(!self.isUp)
         self.isUp = true
+        self.world.note("node \(self.number) starts")
         self.core = Resource(parameters: self.world.parameters, seed: self.world.random.next())
         for (index, _) in self.disks.enumerated() {
             let added = self.core.addVolume(
@@ -67,6 +68,7 @@ final class WorldNode {
     /// The process dies, and with `losingPower` the caches of the disks.
     func crash(losingPower: Bool) {
         precondition(self.isUp)
+        self.world.note("node \(self.number) dies, \(losingPower ? "power cut" : "killed")")
         self.life += 1
         self.isUp = false
         self.isApplying = false
@@ -169,6 +171,10 @@ final class WorldNode {
         case .trim, .writeZeroes, .flush: break
         }
         self.requestBuffers[identifier] = buffer
+        self.world.note(
+            "node \(self.number) request \(identifier) \(kind) of volume \(volume) \(range.start)"
+                + "+\(range.count) content \(content) FUA \(isForcedUnitAccess)"
+        )
         self.completions[identifier] = completion
         self.deliver(
             .request(
@@ -189,6 +195,9 @@ final class WorldNode {
         guard let completion = self.completions.removeValue(forKey: request),
             let buffer = self.requestBuffers.removeValue(forKey: request)
         else { preconditionFailure("request \(request) was answered twice") }
+        self.world.note(
+            "node \(self.number) request \(request) done \(error.map { "\($0)" } ?? "")"
+        )
         let content = data ?? buffer
         let read = content == .none ? nil : self.buffers[content]
         self.buffers.release(buffer)
@@ -238,7 +247,8 @@ final class WorldNode {
         case .reply(let command, let code):
             precondition(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
-        case .changed: break
+        case .changed:
+            self.world.note("node \(self.number) is \(self.world.describe(self.number))")
         }
     }
 

@@ -33,6 +33,8 @@ struct Request: BitwiseCopyable {
         static var inFlight: Self { Self(rawValue: 1 << 9) }
         /// The connection was lost while it waited for the peer.
         static var peerLost: Self { Self(rawValue: 1 << 10) }
+        /// This node's disk does not count as a copy: it is no UpToDate one, or there is none.
+        static var peerIsOnlyCopy: Self { Self(rawValue: 1 << 11) }
         /// A read that the peer serves.
         static var remoteRead: Self { Self(rawValue: 1 << 12) }
     }

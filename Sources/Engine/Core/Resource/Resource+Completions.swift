@@ -145,7 +145,7 @@ extension Resource {
 
     /// The peer has done what the protocol asks; not enough if it holds the only copy.
     private mutating func stopAwaitingPeer(_ slot: UInt32) {
-        if !self.requests[slot].flags.contains(.localFailed) {
+        if self.requests[slot].flags.isDisjoint(with: [.localFailed, .peerIsOnlyCopy]) {
             self.requests[slot].flags.remove(.awaitsPeer)
         }
     }
@@ -177,7 +177,7 @@ extension Resource {
     /// A write has succeeded if one copy that counts has it.
     private func outcomeOfWrite(_ slot: UInt32) -> ClientError? {
         let flags = self.requests[slot].flags
-        if flags.contains(.localDone) { return nil }
+        if flags.contains(.localDone), !flags.contains(.peerIsOnlyCopy) { return nil }
         let peerHasIt = flags.contains(.peerDone) && !flags.contains(.peerFailed)
         return peerHasIt ? nil : .io
     }

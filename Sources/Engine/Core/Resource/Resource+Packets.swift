@@ -78,10 +78,7 @@ extension Resource {
         case .b: flags.insert(.sendReceiveAck)
         case .c: flags.insert(.sendWriteAck)
         }
-        // The peer's copy may become the only one.
-        if self.volumes[request.client.volume].state.disk < .inconsistent {
-            flags.insert(.sendWriteAck)
-        }
+        if request.flags.contains(.peerIsOnlyCopy) { flags.insert(.sendWriteAck) }
         switch request.client.kind {
         case .write, .read, .flush: break
         case .trim: flags.insert(.discard)

@@ -122,10 +122,12 @@ extension Resource {
         let request = self.requests[slot]
         let index = request.client.volume
         let isLocal = self.volumes[index].state.disk >= .inconsistent
+        let isCopy = self.volumes[index].state.disk == .upToDate
         let mode = self.replicationMode(index)
-        guard isLocal || mode == .data else {
+        guard isCopy || mode == .data else {
             return self.endWrite(slot, localFailure: true, at: now)
         }
+        if !isCopy { self.requests[slot].flags.insert(.peerIsOnlyCopy) }
         switch mode {
         case .data:
             self.sendWrite(slot, at: now)
@@ -137,10 +139,7 @@ extension Resource {
         case .none:
             _ = self.setOutOfSync(request.range, in: index)
         }
-        guard isLocal else {
-            self.requests[slot].flags.insert(.localFailed)
-            return
-        }
+        guard isLocal else { return self.endWrite(slot, localFailure: true, at: now) }
         self.requests[slot].flags.insert(.localPending)
         self.submitToDisk(slot)
     }
@@ -208,11 +207,13 @@ extension Resource {
     // MARK: Flushes
 
     /// Protocol C: complete after the local flush and the acknowledgement of every epoch so far.
-    /// Protocols A and B: after the local flush.
+    /// Protocols A and B: after the local flush, unless the peer has the only copy.
     private mutating func submitFlush(_ slot: UInt32, at now: Instant) {
         let index = self.requests[slot].client.volume
+        let isCopy = self.volumes[index].state.disk == .upToDate
+        if !isCopy { self.requests[slot].flags.insert(.peerIsOnlyCopy) }
         if self.replicationMode(index) == .data,
-            self.parameters.network.replicationProtocol == .c
+            !isCopy || self.parameters.network.replicationProtocol == .c
         {
             self.closeEpoch(at: now)
             if let epoch = self.epochs.youngestUnacknowledged {
@@ -237,10 +238,11 @@ extension Resource {
         let flags = self.requests[slot].flags
         guard flags.isDisjoint(with: [.localPending, .awaitsPeer]) else { return }
         let index = self.requests[slot].client.volume
+        let isLocal = flags.contains(.localDone) && !flags.contains(.peerIsOnlyCopy)
         let peerHasAll =
             !flags.contains(.peerLost) && self.replicationMode(index) == .data
-            && self.parameters.network.replicationProtocol == .c
-        self.tellClient(slot, flags.contains(.localDone) || peerHasAll ? nil : .io, at: now)
+            && (flags.contains(.peerIsOnlyCopy) || self.parameters.network.replicationProtocol == .c)
+        self.tellClient(slot, isLocal || peerHasAll ? nil : .io, at: now)
         self.requests.release(slot)
         self.admitWaiting(at: now)
     }
