@@ -137,10 +137,7 @@ extension Resource {
         case .none:
             _ = self.setOutOfSync(request.range, in: index)
         }
-        guard isLocal else {
-            self.requests[slot].flags.insert(.localFailed)
-            return
-        }
+        guard isLocal else { return self.endWrite(slot, localFailure: true, at: now) }
         self.requests[slot].flags.insert(.localPending)
         self.submitToDisk(slot)
     }
