@@ -207,6 +207,20 @@ func freePort() throws -> UInt16 {
         #expect(try pair.areEqual())
     }
 
+    @Test func `a Primary without a disk works on its peer's copy`() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(pair.command(pair.alpha, .detach(volume: 0, force: false)) == .success)
+        #expect(pair.wait { $0.disk == .diskless && $1.peerDisk == .diskless })
+        let result = try pair.qemuIO(
+            pair.alpha,
+            ["write -P 7 0 64k", "flush", "write -f -P 8 4k 4k", "read -P 7 0 4k",
+                "read -P 8 4k 4k", "discard 1M 64k", "flush"]
+        )
+        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+    }
+
     @Test(
         "PROT-01 PROT-04 writes reach the peer with every protocol",
         arguments: [Wire.ReplicationProtocol.a, .b, .c]
