@@ -11,7 +11,8 @@ import Testing
         .resolvingSymlinksInPath().deletingLastPathComponent().path
 
     @Test func `20 power cuts under load lose nothing that was promised`() throws {
-        let seed = Self.environment["BSR_SEED"].flatMap { UInt64($0) }
+        let seed =
+            Self.environment["BSR_SEED"].flatMap { UInt64($0) }
             ?? UInt64.random(in: 0..<1_000_000)
         let options = KillTest.Options(
             kills: 20,

@@ -16,7 +16,10 @@ import Testing
     init() throws {
         self.folder = try TemporaryFolder()
         self.path = self.folder.file("disk")
-        try Data(repeating: 1, count: 64 * 512).write(to: URL(fileURLWithPath: self.path))
+        FileManager.default.createFile(
+            atPath: self.path,
+            contents: Data(repeating: 1, count: 64 * 512)
+        )
         self.file = try VolatileFile(path: self.path)
     }
 

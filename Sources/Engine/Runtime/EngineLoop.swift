@@ -28,7 +28,8 @@ package final class EngineLoop {
         interposer: (any DiskInterposer)? = nil
     ) throws(ReactorError) {
         var limits = ReactorLimits()
-        limits.connections = EngineConfiguration.clientMaximum + 8
+        limits.connections =
+            EngineConfiguration.clientMaximum + 8
             + 4 * EngineConfiguration.resourceMaximum
         limits.listeners = EngineConfiguration.resourceMaximum + 16
         limits.files = 1024

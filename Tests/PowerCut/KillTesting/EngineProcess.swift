@@ -86,7 +86,9 @@ final class EngineProcess {
     /// Makes metadata that says: equal to the peer, nothing to copy.
     func makeMetadata() throws {
         try self.metadataTool(["create-md", "1"])
-        try self.metadataTool(["--node-id", "\(1 - self.nodeID)", "set-gi", "C0FFEE0000000010:0:0:0:1:1"])
+        try self.metadataTool([
+            "--node-id", "\(1 - self.nodeID)", "set-gi", "C0FFEE0000000010:0:0:0:1:1",
+        ])
     }
 
     func applyActivityLog() throws { try self.metadataTool(["apply-al"]) }
@@ -151,7 +153,9 @@ final class EngineProcess {
 
     /// Makes the resource and attaches its disk.
     func configure() throws {
-        let options = ["protocol": "C", "connect-int": "1", "_name": self.nodeID == 0 ? "beta" : "alpha"]
+        let options = [
+            "protocol": "C", "connect-int": "1", "_name": self.nodeID == 0 ? "beta" : "alpha",
+        ]
         try self.call(.newResource(name: "r0", nodeID: self.nodeID, options: []))
         try self.call(.newMinor(resource: "r0", minor: 1, volume: 0, options: []))
         try self.call(.newPeer(self.peer, options: options.map { OptionText($0.key, $0.value) }))

@@ -47,8 +47,12 @@ package final class KillTest {
     package init(_ options: Options) throws {
         self.options = options
         self.random = SeededRandom(seed: options.seed)
-        self.folder = FileManager.default.temporaryDirectory.path + "/bsr-kill-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
+        self.folder =
+            FileManager.default.temporaryDirectory.path + "/bsr-kill-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(
+            atPath: self.folder,
+            withIntermediateDirectories: true
+        )
         let folder = self.folder
         let ports = [try freePort(), try freePort()]
         self.nodes = try (0...1).map {
@@ -195,7 +199,9 @@ package final class KillTest {
     /// The Secondary comes back and connects. It may be cut off again while it gets what it lacks.
     private func returnSecondary(wasPrimary: Bool = false) throws {
         try self.recover(self.second, wasPrimary: wasPrimary)
-        if self.first.isRunning, try self.first.state().replication == .off { try? self.first.connect() }
+        if self.first.isRunning, try self.first.state().replication == .off {
+            try? self.first.connect()
+        }
         self.connected = self.load.histories
         try self.second.connect()
         guard self.kills < self.options.kills, self.random.chance(1, in: 3) else { return }
@@ -247,7 +253,9 @@ package final class KillTest {
                 at: TaggedArea.offset(ofChunk: chunk),
                 byteCount: TaggedArea.sectorsPerChunk * 512
             )
-            guard let bytes else { throw KillTestFailure("\(self.first.name): chunk \(chunk) is unreadable") }
+            guard let bytes else {
+                throw KillTestFailure("\(self.first.name): chunk \(chunk) is unreadable")
+            }
             for sequence in bytes.sequences(inChunk: chunk) {
                 let sector = found.count
                 guard let sequence, histories[sector].allows(sequence) else {
@@ -309,12 +317,18 @@ package final class KillTest {
         try self.first.demote()
         try self.awaitUpToDate()
         for node in self.nodes { try node.stop() }
-        let files = try self.nodes.map { try FileHandle(forReadingFrom: URL(fileURLWithPath: $0.dataPath)) }
+        let files = try self.nodes.map {
+            try FileHandle(forReadingFrom: URL(fileURLWithPath: $0.dataPath))
+        }
         let step = 4 << 20
         for offset in stride(from: 0, to: TaggedArea.byteCount, by: step) {
-            let (one, two) = (try files[0].read(upToCount: step), try files[1].read(upToCount: step))
+            let (one, two) = (
+                try files[0].read(upToCount: step), try files[1].read(upToCount: step)
+            )
             guard one == two else {
-                throw KillTestFailure("the data files differ between \(offset) and \(offset + step)")
+                throw KillTestFailure(
+                    "the data files differ between \(offset) and \(offset + step)"
+                )
             }
         }
     }

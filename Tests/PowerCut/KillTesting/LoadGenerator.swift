@@ -122,7 +122,8 @@ private final class Writer: @unchecked Sendable {
         var chunks: Set<Int> = []
         for _ in 0...self.random.below(8) {
             let count = TaggedArea.chunkCount / LoadGenerator.writerCount
-            let chunk = Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
+            let chunk =
+                Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
             guard chunks.insert(chunk).inserted else { continue }
             batch.append(try self.sendWrite(connection, chunk, cookie: UInt64(batch.count)))
         }
@@ -142,7 +143,8 @@ private final class Writer: @unchecked Sendable {
     ) throws(NBDConnection.Failure) -> Write {
         let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
         let room = UInt64(TaggedArea.sectorsPerChunk - first)
-        let count = self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
+        let count =
+            self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
         let start = chunk * TaggedArea.sectorsPerChunk + first
         let sectors = start..<start + Int(count)
         let isZeroes = self.random.chance(1, in: 16)

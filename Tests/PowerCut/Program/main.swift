@@ -14,7 +14,9 @@ let kills = words.first.flatMap { Int($0) } ?? 200
 let seed = words.dropFirst().first.flatMap { UInt64($0) } ?? UInt64.random(in: 0..<1_000_000)
 let skipped = words.dropFirst(2).first.map { DiskFlush(rawValue: $0) }
 guard words.count <= 3, skipped != .some(nil) else {
-    say("usage: kill-test [KILLS] [SEED] [\(DiskFlush.allCases.map(\.rawValue).joined(separator: "|"))]")
+    say(
+        "usage: kill-test [KILLS] [SEED] [\(DiskFlush.allCases.map(\.rawValue).joined(separator: "|"))]"
+    )
     exit(2)
 }
 let folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()

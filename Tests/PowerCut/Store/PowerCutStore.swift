@@ -67,7 +67,9 @@ package final class PowerCutStore: DiskInterposer {
     package func popCompletion(at now: Instant) -> DiskCompletion? {
         var first: Int?
         for (index, pending) in self.pending.enumerated()
-        where pending.due <= now && pending.due < (first.map { self.pending[$0].due } ?? .distantFuture) {
+        where pending.due <= now
+            && pending.due < (first.map { self.pending[$0].due } ?? .distantFuture)
+        {
             first = index
         }
         guard let first else { return nil }

@@ -8,6 +8,21 @@ extension Resource {
     // MARK: Local disk
 
     mutating func localWriteDone(_ slot: UInt32, _ result: IOResult, at now: Instant) {
+        let client = self.requests[slot].client
+        guard result.isSuccess, client.isForcedUnitAccess, client.kind != .write else {
+            return self.localWriteStable(slot, result, at: now)
+        }
+        self.volumes[client.volume].requestsAwaitingFlush += 1
+        self.awaitFlush(client.volume, .zeroes(slot), at: now)
+    }
+
+    mutating func localZeroesFlushed(_ slot: UInt32, _ succeeded: Bool, at now: Instant) {
+        self.volumes[self.requests[slot].client.volume].requestsAwaitingFlush -= 1
+        self.localWriteStable(slot, succeeded ? .success : .failure(errno: 5), at: now)
+    }
+
+    /// The disk has done a write, and made it stable if it has to be.
+    private mutating func localWriteStable(_ slot: UInt32, _ result: IOResult, at now: Instant) {
         let index = self.requests[slot].client.volume
         self.requests[slot].flags.remove(.localPending)
         if result.isSuccess {

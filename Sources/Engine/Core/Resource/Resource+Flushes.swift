@@ -8,6 +8,10 @@ struct FlushWaiter: BitwiseCopyable {
     enum Purpose: BitwiseCopyable {
         /// A flush of the application.
         case request(UInt32)
+        /// Zeroes of the application with FUA, which the disk has no durable operation for.
+        case zeroes(UInt32)
+        /// The same of the peer.
+        case peerZeroes(UInt32)
         /// A write of the peer whose acknowledgement may clear bits.
         case acknowledgement(UInt32)
         /// The oldest epoch of the peer.
@@ -73,6 +77,8 @@ extension Resource {
     ) {
         switch purpose {
         case .request(let slot): self.localFlushDone(slot, succeeded, at: now)
+        case .zeroes(let slot): self.localZeroesFlushed(slot, succeeded, at: now)
+        case .peerZeroes(let slot): self.peerZeroesFlushed(slot, succeeded, at: now)
         case .acknowledgement(let slot): self.acknowledgeInSync(slot, flushed: succeeded, at: now)
         case .epoch: self.epochFlushed(succeeded, at: now)
         }

@@ -136,12 +136,16 @@ extension Resource {
         self.advanceReceivedEpochs(at: now)
     }
 
-    /// Answers a write that is done: at once, or after the flush that lets bits be cleared.
+    /// Answers a write that is done: at once, or after the flush that lets bits be cleared or makes
+    /// zeroes stable.
     private mutating func acknowledgePeerWrite(_ write: PeerRequest, slot: UInt32, at now: Instant) {
         if write.flags.contains(.orphaned) {
             self.finishPeerWrite(slot, failed: false, at: now)
         } else if write.flags.contains(.maySetInSync), self.mayClearBits(write.volume) {
             self.awaitFlush(write.volume, .acknowledgement(slot), at: now)
+        } else if write.flags.contains(.forcedUnitAccess), write.kind != .write {
+            self.volumes[write.volume].requestsAwaitingFlush += 1
+            self.awaitFlush(write.volume, .peerZeroes(slot), at: now)
         } else {
             if write.flags.contains(.acknowledge) { self.sendAck(.written, for: write) }
             self.finishPeerWrite(slot, failed: false, at: now)
@@ -163,6 +167,17 @@ extension Resource {
     }
 
     // MARK: After a flush
+
+    /// A flush covers zeroes that the peer wants stable, or has failed.
+    mutating func peerZeroesFlushed(_ slot: UInt32, _ succeeded: Bool, at now: Instant) {
+        let write = self.peerRequests[slot]
+        self.volumes[write.volume].requestsAwaitingFlush -= 1
+        if !write.flags.contains(.orphaned), write.flags.contains(.acknowledge) || !succeeded {
+            self.sendAck(succeeded ? .written : .negative, for: write)
+        }
+        self.finishPeerWrite(slot, failed: !succeeded, at: now)
+        self.advanceReceivedEpochs(at: now)
+    }
 
     /// A flush covers the write, or has failed: its bits are cleared, and the peer learns it.
     mutating func acknowledgeInSync(_ slot: UInt32, flushed: Bool, at now: Instant) {

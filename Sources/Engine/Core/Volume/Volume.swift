@@ -68,6 +68,7 @@ struct Volume: ~Copyable {
     var operationsInFlight = 0
     var flushes = FlushClock()
     var flushWaiters = ActionQueue<FlushWaiter>(capacity: 64)
+    /// Requests of applications that need a flush even with `disk-flushes no`.
     var requestsAwaitingFlush = 0
     var activityLog: ActivityLog?
     var bitmap: OutOfSyncBitmap?
