@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Administration
 import ArgumentParser
 import Foundation
+import LinkSimulation
 
 /// Simulates what is between two sites.
 struct Drxsim: ParsableCommand {
@@ -21,7 +23,9 @@ enum Program {
             var command = try Drxsim.parseAsRoot()
             do {
                 try command.run()
-            } catch let error where !(error is ValidationError || error is CleanExit) {
+            } catch let error
+                where error is ToolError || error is LinkError || error is ControlError
+            {
                 Self.end("drxsim: \(error)", 1)
             }
         } catch {
