@@ -103,6 +103,7 @@ let package = Package(
             at: "DRX/Runtime",
             ["CZstd", "CLZ4", "Wire", "DRXCore"]
         ),
+        library("LinkSimulation", ["CLinux", "Primitives", "Wire", "Administration"]),
 
         tool(
             "bsrd",
@@ -115,6 +116,13 @@ let package = Package(
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
         tool("bsrsetup", ["Administration"]),
+        tool(
+            "drxsim",
+            [
+                "LinkSimulation", "Administration", "Primitives",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
 
         .target(
             name: "TestSupport",
@@ -167,6 +175,7 @@ let package = Package(
         tests("DRXTests", ["DRX", "Wire"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
+        tests("LinkSimulationTests", ["LinkSimulation", "Administration", "Wire"]),
         tests("InteropTests", ["bsradm"]),
         tests("TidyTests", []),
         tests(
