@@ -148,7 +148,7 @@ extension ExportRequest {
         _ kind: Kind,
         _ agreement: ExportAgreement
     ) throws(ExportRefusal) {
-        var allowed: NBDCommandFlags = [.forcedUnitAccess]
+        var allowed = NBDCommandFlags.forcedUnitAccess
         switch kind {
         case .read:
             if agreement.flags.contains(.sendDoNotFragment) { allowed.insert(.doNotFragment) }

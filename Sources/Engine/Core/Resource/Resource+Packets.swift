@@ -68,7 +68,7 @@ extension Resource {
     }
 
     private func dataFlags(_ request: Request) -> DataFlags {
-        var flags: DataFlags = []
+        var flags = DataFlags(rawValue: 0)
         if request.client.isForcedUnitAccess { flags.formUnion([.fua, .synchronous]) }
         if self.volumes[request.client.volume].state.writeMaySetInSync {
             flags.formUnion([.maySetInSync, .sendWriteAck])
