@@ -16,10 +16,7 @@ import Testing
     init() throws {
         self.folder = try TemporaryFolder()
         self.path = self.folder.file("disk")
-        FileManager.default.createFile(
-            atPath: self.path,
-            contents: Data(repeating: 1, count: 64 * 512)
-        )
+        try Data(repeating: 1, count: 64 * 512).write(to: URL(fileURLWithPath: self.path))
         self.file = try VolatileFile(path: self.path)
     }
 
