@@ -186,12 +186,14 @@ package struct Resource: ~Copyable {
     // MARK: What the parts ask
 
     /// What the peer is told of a write that starts now.
+    @inline(__always)
     func replicationMode(_ index: UInt16) -> WriteReplication {
         guard self.isEstablished else { return .none }
         return self.volumes[index].state.replication(agreedVersion: self.agreedVersion)
     }
 
     /// Whether requests of the application have to wait.
+    @inline(__always)
     var suspendsIO: Bool {
         if self.generationsPending > 0 { return true }
         for index in self.volumes.indices
