@@ -145,7 +145,9 @@ let package = Package(
         ),
         .target(
             name: "KillTesting",
-            dependencies: ["Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire"],
+            dependencies: [
+                "Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire",
+            ],
             path: "Tests/PowerCut/KillTesting",
             swiftSettings: settings
         ),

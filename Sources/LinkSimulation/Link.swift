@@ -6,8 +6,8 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A TCP link between two sites in user space: it listens, connects on, and passes both streams with
-/// the delay, rate and outages of a WAN.
+/// A TCP link between two sites in user space: it listens, connects on, and passes both streams
+/// with the delay, rate and outages of a WAN.
 ///
 /// TCP itself is not simulated: each end has a local connection to the link, which acknowledges
 /// at once what it buffers.

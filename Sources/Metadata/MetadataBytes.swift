@@ -4,8 +4,8 @@ internal import Primitives
 
 /// Loads big-endian integers from bytes of a disk at offsets that the format fixes.
 ///
-/// With ``MetadataWriter`` the only place of this target that touches raw memory. Every load is bounds
-/// checked by the span.
+/// With ``MetadataWriter`` the only place of this target that touches raw memory. Every load is
+/// bounds checked by the span.
 struct MetadataReader: ~Escapable {
     let bytes: RawSpan
 

@@ -71,8 +71,8 @@ extension Reactor {
     /// Closes in order: sends what is queued, ends our stream, and waits for the end of the peer's,
     /// throwing away what it still sends.
     ///
-    /// Aborts when `deadline` passes first. With `afterPeer` our stream ends only when the peer's has
-    /// ended, or at the deadline.
+    /// Aborts when `deadline` passes first. With `afterPeer` our stream ends only when the peer's
+    /// has ended, or at the deadline.
     ///
     /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
     package func close(_ id: ConnectionID, deadline: Instant, afterPeer: Bool = false) {

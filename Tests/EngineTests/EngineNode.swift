@@ -18,7 +18,9 @@ final class EngineNode: @unchecked Sendable {
     private let thread: Thread
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts the loop. Throws if io_uring is missing.
+    /// Starts the loop.
+    ///
+    /// Throws if io_uring is missing.
     init(name: String) throws {
         self.folder = try TemporaryFolder()
         self.socketPath = self.folder.file("nbd.sock")

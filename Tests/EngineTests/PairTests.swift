@@ -41,11 +41,12 @@ final class EnginePair {
             remote: try .ip("127.0.0.1", port: remote)
         )
         let failure: AttachFailure? = node.ask { loop, done in
-            let index = loop.addResource(
-                name: "r0",
-                nodeIdentifier: identifier,
-                parameters: parameters
-            ) ?? -1
+            let index =
+                loop.addResource(
+                    name: "r0",
+                    nodeIdentifier: identifier,
+                    parameters: parameters
+                ) ?? -1
             loop.setPeer(index, peer)
             let volume = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
             loop.attach(
@@ -215,8 +216,10 @@ func freePort() throws -> UInt16 {
         #expect(pair.wait { $0.disk == .diskless && $1.peerDisk == .diskless })
         let result = try pair.qemuIO(
             pair.alpha,
-            ["write -P 7 0 64k", "flush", "write -f -P 8 4k 4k", "read -P 7 0 4k",
-                "read -P 8 4k 4k", "discard 1M 64k", "flush"]
+            [
+                "write -P 7 0 64k", "flush", "write -f -P 8 4k 4k", "read -P 7 0 4k",
+                "read -P 8 4k 4k", "discard 1M 64k", "flush",
+            ]
         )
         #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
     }
@@ -233,8 +236,10 @@ func freePort() throws -> UInt16 {
         try pair.becomeUpToDate()
         let result = try pair.qemuIO(
             pair.alpha,
-            ["write -P 7 0 64k", "aio_write -P 3 1M 1M", "aio_write -P 4 2M 1M", "aio_flush",
-                "flush", "write -z 0 4k", "discard 4M 1M"]
+            [
+                "write -P 7 0 64k", "aio_write -P 3 1M 1M", "aio_write -P 4 2M 1M", "aio_flush",
+                "flush", "write -z 0 4k", "discard 4M 1M",
+            ]
         )
         #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)

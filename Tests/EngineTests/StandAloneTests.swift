@@ -47,10 +47,12 @@ import Wire
         #expect(code == .success)
         let output = try runTool(
             "qemu-io",
-            ["-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", "-c", "flush",
+            [
+                "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", "-c", "flush",
                 "-c", "write -f -P 9 1M 2M", "-c", "discard 0 4k", "-c", "read -P 0 0 4k",
                 "-c", "read -P 9 1M 2M",
-                "nbd+unix:///r0/0?socket=\(node.socketPath)"]
+                "nbd+unix:///r0/0?socket=\(node.socketPath)",
+            ]
         )
         #expect(output.status == 0, "\(output.text)")
         #expect(!output.text.contains("failed"), "\(output.text)")

@@ -99,7 +99,8 @@ struct ActivityLogReplayTests {
         return ActivityLogReplay(ring: ring.span.bytes, geometry: geometry)
     }
 
-    /// Eight transactions, number n assigning extent n to slot n mod 8, each with the slots before it.
+    /// Eight transactions, number n assigning extent n to slot n mod 8, each with the slots before
+    /// it.
     private static func tracked(damaging: UInt32? = nil) -> [Int: [UInt8]] {
         var slots = [UInt32](repeating: .max, count: 8)
         var blocks: [Int: [UInt8]] = [:]

@@ -107,8 +107,8 @@ extension EngineLoop {
         if client.pointee.payload != nil {
             self.payloadReceived(index, count)
         } else {
-            client.pointee.staged = client.pointee.staged.lowerBound
-                ..< client.pointee.staged.upperBound + count
+            client.pointee.staged =
+                client.pointee.staged.lowerBound..<client.pointee.staged.upperBound + count
         }
         if isEnd {
             self.clientLost(index)
@@ -130,7 +130,9 @@ extension EngineLoop {
         if !client.pointee.isReceiving { self.abandonPayload(index) }
     }
 
-    /// Hands staged bytes to the session. True if it has taken any.
+    /// Hands staged bytes to the session.
+    ///
+    /// True if it has taken any.
     private func takeStagedBytes(_ index: Int) -> Bool {
         let client = self.client(index)
         guard case .bytes(let minimum) = client.pointee.session.input,

@@ -29,10 +29,13 @@ extension EngineLoop {
         )
     }
 
-    /// Removes a resource that is Secondary, StandAlone and has no volumes. False if it is not.
+    /// Removes a resource that is Secondary, StandAlone and has no volumes.
+    ///
+    /// False if it is not.
     package func removeResource(_ index: Int) -> Bool {
         let resource = self.resource(index)
-        guard resource.pointee.core.volumeIndices.isEmpty, resource.pointee.core.link == .standAlone,
+        guard resource.pointee.core.volumeIndices.isEmpty,
+            resource.pointee.core.link == .standAlone,
             resource.pointee.attaching.isEmpty
         else { return false }
         self.closeTransport(index, peerHasEnded: true)
@@ -71,7 +74,9 @@ extension EngineLoop {
         return volume
     }
 
-    /// Removes a Diskless volume. False if it has a disk or is in use.
+    /// Removes a Diskless volume.
+    ///
+    /// False if it has a disk or is in use.
     package func removeVolume(_ index: Int, _ volume: UInt16) -> Bool {
         let isRemoved = self.resource(index).pointee.core.removeVolume(volume)
         self.refreshDirectory()

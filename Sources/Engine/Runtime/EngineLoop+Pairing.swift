@@ -34,8 +34,8 @@ extension EngineLoop {
 
     /// Closes whatever there is of a transport; the core hears nothing more of it.
     ///
-    /// The meta socket ends after the peer's: a peer that sees its end first never reads why, from the
-    /// data socket, and would connect again where it should not.
+    /// The meta socket ends after the peer's: a peer that sees its end first never reads why, from
+    /// the data socket, and would connect again where it should not.
     func closeTransport(_ index: Int, peerHasEnded: Bool) {
         let resource = self.resource(index)
         if resource.pointee.pairing != nil { self.pairing(.stop, of: index) }

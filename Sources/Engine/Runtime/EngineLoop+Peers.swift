@@ -316,8 +316,13 @@ extension EngineLoop {
             )
         default:
             self.deliver(
-                .packet(stream.socket, volume: frame.header.volume, frame.packet, .none,
-                    payloadBytes: 0),
+                .packet(
+                    stream.socket,
+                    volume: frame.header.volume,
+                    frame.packet,
+                    .none,
+                    payloadBytes: 0
+                ),
                 to: index
             )
         }
@@ -366,8 +371,10 @@ extension EngineLoop {
         self.peerLost(index, socket)
     }
 
-    /// A socket has ended. What the peer has sent on the data socket before it closed both is still
-    /// read: it says why, and the meta socket's end may overtake it.
+    /// A socket has ended.
+    ///
+    /// What the peer has sent on the data socket before it closed both is still read: it says why,
+    /// and the meta socket's end may overtake it.
     private func peerLost(_ index: Int, _ socket: PacketSocket) {
         guard socket == .meta else { return self.lose(index, .brokenPipe) }
         self.resource(index).pointee.lossDeadline = self.reactor.now + Self.lastWordsTime
@@ -384,7 +391,8 @@ extension EngineLoop {
         self.deliver(.transportLost(loss), to: index)
     }
 
-    /// Closes a socket after what is queued, and keeps its memory until the reactor has let go of it.
+    /// Closes a socket after what is queued, and keeps its memory until the reactor has let go of
+    /// it.
     func closeStream(_ stream: PeerStream, afterPeer: Bool) {
         self.state.pointee.owners[Int(stream.connection.slot)] = .none
         while let action = stream.unsent.popFirst() {

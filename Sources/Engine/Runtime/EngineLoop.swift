@@ -6,8 +6,8 @@ package import Reactor
 
 /// One reactor's thread of the engine: NBD clients, resources, their disks and their peers.
 ///
-/// It carries out what ``EngineCore/Resource`` and ``EngineCore/ExportSession`` decide and reports what
-/// came of it; it decides nothing about data. Other threads talk to it by ``perform(_:)``.
+/// It carries out what ``EngineCore/Resource`` and ``EngineCore/ExportSession`` decide and reports
+/// what came of it; it decides nothing about data. Other threads talk to it by ``perform(_:)``.
 package final class EngineLoop {
     package let reactor: Reactor
     let configuration: EngineConfiguration

@@ -54,7 +54,8 @@ extension Superblock {
         return found
     }
 
-    /// The bitmap slot of `peer`: the one it has, or else the lowest free one; nil if all are taken.
+    /// The bitmap slot of `peer`: the one it has, or else the lowest free one; nil if all are
+    /// taken.
     func slot(of peer: UInt8) -> Int? {
         if let slot = self[peer: peer].bitmapSlot { return Int(slot) }
         let taken = (UInt8(0)..<UInt8(Self.nodeCount)).compactMap { self[peer: $0].bitmapSlot }

@@ -55,7 +55,8 @@ package enum ActivityLogBlock {
         writer.store(Self.checksum(of: UnsafeRawBufferPointer(memory).bytes), at: Field.checksum)
     }
 
-    /// The checksum of a block: CRC-32C without preset and inversion, its own field counted as zero.
+    /// The checksum of a block: CRC-32C without preset and inversion, its own field counted as
+    /// zero.
     static func checksum(of bytes: RawSpan) -> UInt32 {
         bytes.withUnsafeBytes { block in
             guard let base = block.baseAddress, block.count >= Self.byteCount else { return 0 }

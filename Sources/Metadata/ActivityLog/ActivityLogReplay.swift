@@ -2,9 +2,9 @@
 
 /// What the activity log says after a crash: which extents may have been written last.
 ///
-/// Reads the ring in the order of transactions, finds the oldest and the newest, and applies them one
-/// after the other to a table of slots. The extents that stand in it at the end are hot: data may have
-/// reached the disk there without the peer.
+/// Reads the ring in the order of transactions, finds the oldest and the newest, and applies them
+/// one after the other to a table of slots. The extents that stand in it at the end are hot: data
+/// may have reached the disk there without the peer.
 package struct ActivityLogReplay: Hashable, Sendable {
     package let outcome: Outcome
     /// Slot numbers that are out of range; their entries were ignored.

@@ -5,8 +5,8 @@ internal import Primitives
 /// How the bitmaps of all peers share the area on disk.
 ///
 /// A bit stands for 4 KiB of the volume; it is set while the block may differ from the peer's. The
-/// area is a sequence of 32-bit little-endian words. Word `w` of slot `s` is word `w × slots + s` of the
-/// area, so the same bytes hold one part of the volume for all peers.
+/// area is a sequence of 32-bit little-endian words. Word `w` of slot `s` is word `w × slots + s`
+/// of the area, so the same bytes hold one part of the volume for all peers.
 package struct BitmapGeometry: Hashable, Sendable, BitwiseCopyable {
     /// The number of slots, one for each peer that has a bitmap.
     package let slotCount: Int
@@ -40,8 +40,8 @@ package struct BitmapGeometry: Hashable, Sendable, BitwiseCopyable {
 
     /// The bytes of the area for a volume of `sectors`, a multiple of 4096.
     ///
-    /// Each slot is rounded up to 64 bits, then the whole to a page. Traps above 2^58 sectors; callers
-    /// clip to ``Layout/usableSectors``.
+    /// Each slot is rounded up to 64 bits, then the whole to a page. Traps above 2^58 sectors;
+    /// callers clip to ``Layout/usableSectors``.
     package func byteCount(forSectors sectors: UInt64) -> UInt64 {
         let words = (Self.bitCount(forSectors: sectors) + 63) / 64
         return (words * 8 * UInt64(self.slotCount) + 4095) & ~4095

@@ -4,9 +4,9 @@ internal import Primitives
 
 /// Carries bits between a bitmap in memory and a page of the area on disk.
 ///
-/// In memory a slot is an array of 64-bit words, bit n in word n / 64 at n mod 64. A page is 1024 words
-/// of 32 bits, shared by all slots. One call carries the words of one slot; callers loop over slots.
-/// Nothing here allocates.
+/// In memory a slot is an array of 64-bit words, bit n in word n / 64 at n mod 64. A page is 1024
+/// words of 32 bits, shared by all slots. One call carries the words of one slot; callers loop over
+/// slots. Nothing here allocates.
 extension BitmapGeometry {
     /// Writes the words of `slot` that page `page` holds; those beyond `words` become zero.
     ///
@@ -31,7 +31,8 @@ extension BitmapGeometry {
         }
     }
 
-    /// Reads the words of `slot` that page `page` holds into `words`; those beyond `words` are ignored.
+    /// Reads the words of `slot` that page `page` holds into `words`; those beyond `words` are
+    /// ignored.
     ///
     /// - Parameter bitCount: the bits the volume has. Bits beyond may be set on disk and are dropped:
     ///   replaying an activity log marks whole extents.
@@ -87,7 +88,8 @@ extension BitmapGeometry {
         return added
     }
 
-    /// The first 32-bit word of `slot` in page `page`: its number in the slot and its place in the page.
+    /// The first 32-bit word of `slot` in page `page`: its number in the slot and its place in the
+    /// page.
     private func firstPlace(of slot: Int, page: UInt64) -> (word: UInt64, indexInPage: Int) {
         invariant(slot >= 0 && slot < self.slotCount, "slot of the bitmap")
         let slots = UInt64(self.slotCount)

@@ -2,11 +2,12 @@
 
 internal import Primitives
 
-/// Prints the bitmap of one slot as a dump shows it: 64-bit words, four to a line, runs of equal lines
-/// as `512 times 0x…;`.
+/// Prints the bitmap of one slot as a dump shows it: 64-bit words, four to a line, runs of equal
+/// lines as `512 times 0x…;`.
 ///
 /// The area is given in parts, so that no bitmap has to fit in memory; the text does not depend on
-/// where they end. What is printed for a run is known only behind it, so ``finish(to:)`` comes last.
+/// where they end. What is printed for a run is known only behind it, so ``finish(to:)`` comes
+/// last.
 package struct BitmapText {
     private let geometry: BitmapGeometry
     private let slot: Int

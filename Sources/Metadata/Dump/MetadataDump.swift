@@ -67,7 +67,8 @@ package enum MetadataDump {
     /// What follows the last bitmap; `setBits` counts the last slot only.
     package static func tail(setBits: Int) -> String { "# bits-set \(setBits);\n" }
 
-    /// The line that comes first when the stored size exceeds what the device can hold; nil otherwise.
+    /// The line that comes first when the stored size exceeds what the device can hold; nil
+    /// otherwise.
     package static func truncationNote(_ metadata: StoredMetadata) -> String? {
         let stored = metadata.superblock.effectiveSectors
         guard stored > metadata.layout.usableSectors else { return nil }

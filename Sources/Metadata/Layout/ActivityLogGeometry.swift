@@ -2,8 +2,8 @@
 
 /// The shape of the activity log on disk: a ring of 4096-byte blocks, dealt out over stripes.
 ///
-/// Transaction `t` of a ring of N blocks lies in block `(k mod stripes) × blocksPerStripe + k / stripes`,
-/// where `k = t mod N`. With one stripe that is `t mod N`.
+/// Transaction `t` of a ring of N blocks lies in block `(k mod stripes) × blocksPerStripe + k /
+/// stripes`, where `k = t mod N`. With one stripe that is `t mod N`.
 package struct ActivityLogGeometry: Hashable, Sendable, BitwiseCopyable {
     /// The number of stripes.
     package let stripes: UInt32

@@ -99,7 +99,8 @@ package struct Layout: Hashable, Sendable, BitwiseCopyable {
         }
     }
 
-    /// What an external placement occupies: its size in sectors, and the bytes that really are there.
+    /// What an external placement occupies: its size in sectors, and the bytes that really are
+    /// there.
     private static func externalArea(
         _ placement: Placement,
         from start: UInt64,

@@ -2,7 +2,8 @@
 
 /// What the small commands of `bsrmeta` change and print.
 extension AnySuperblock {
-    /// The state of the disk as its flags have it: `Inconsistent`, `Outdated`, `Consistent`, `UpToDate`.
+    /// The state of the disk as its flags have it: `Inconsistent`, `Outdated`, `Consistent`,
+    /// `UpToDate`.
     package var diskStateName: String {
         if !self.flags.contains(.consistent) { return "Inconsistent" }
         if !self.flags.contains(.wasUpToDate) { return "Outdated" }
@@ -53,8 +54,8 @@ extension AnySuperblock {
 extension Superblock {
     /// Forgets node `node`: its flags, its generation, its slot.
     ///
-    /// The entry becomes one of a node that was never seen; such entries all carry the generation the
-    /// volume began with, if any.
+    /// The entry becomes one of a node that was never seen; such entries all carry the generation
+    /// the volume began with, if any.
     ///
     /// - Returns: the slot that has become free. Whoever gets it next may differ anywhere, so all its
     ///   bits are to be set.

@@ -12,7 +12,8 @@ package enum ExistingData: Hashable, Sendable {
     /// The bytes that ``init(_:)`` wants to see.
     package static let probeBytes = 68 << 10
 
-    /// Looks at the first bytes of a device; fewer than ``probeBytes`` are judged for what they are.
+    /// Looks at the first bytes of a device; fewer than ``probeBytes`` are judged for what they
+    /// are.
     package init(_ bytes: RawSpan) {
         let probe = Probe(bytes)
         self = probe.recognised ?? (probe.isZero ? .nothing : .someData)

@@ -2,9 +2,9 @@
 
 /// What was last known of the device that holds a volume's internal metadata.
 ///
-/// Metadata is found from the end of the device. When the device has grown meanwhile, its former size
-/// says where to look. The text is that of drbdmeta's side file: size, tab, path; then `uuid:`, tab and
-/// the name of the metadata, if it has one.
+/// Metadata is found from the end of the device. When the device has grown meanwhile, its former
+/// size says where to look. The text is that of drbdmeta's side file: size, tab, path; then
+/// `uuid:`, tab and the name of the metadata, if it has one.
 package struct LastKnownDevice: Hashable, Sendable {
     package var deviceBytes: UInt64
     package var path: String

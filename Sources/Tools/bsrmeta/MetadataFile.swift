@@ -5,9 +5,10 @@ import Metadata
 
 /// A regular file or block device that holds metadata.
 ///
-/// The rule that keeps engine and tool apart: whoever changes a volume holds an exclusive `flock(2)` on its
-/// data file and on its metadata file for as long as it may write; a block device is opened with `O_EXCL`
-/// besides. `bsrd` does so from attach to detach, this tool for one command.
+/// The rule that keeps engine and tool apart: whoever changes a volume holds an exclusive
+/// `flock(2)` on its data file and on its metadata file for as long as it may write; a block device
+/// is opened with `O_EXCL` besides. `bsrd` does so from attach to detach, this tool for one
+/// command.
 final class MetadataFile {
     let path: String
     /// The size in bytes.
@@ -99,7 +100,8 @@ final class MetadataFile {
 
     /// Makes a range zero.
     ///
-    /// What reads as zero already is not written, so that sparse files and thin volumes stay so, unless
+    /// What reads as zero already is not written, so that sparse files and thin volumes stay so,
+    /// unless
     /// `always` is set.
     func zero(_ range: Range<UInt64>, always: Bool = false) throws(Failure) {
         try self.checkRange(range.lowerBound, range.upperBound - range.lowerBound)

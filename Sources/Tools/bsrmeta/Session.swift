@@ -29,7 +29,8 @@ final class Session {
 
     var options: Invocation.Options { self.invocation.options }
 
-    /// Metadata of the requested format where it belongs; nil, with reasons on stderr, if there is none.
+    /// Metadata of the requested format where it belongs; nil, with reasons on stderr, if there is
+    /// none.
     func find() throws(Failure) -> StoredMetadata? {
         try self.find(self.invocation.version, deviceBytes: self.file.byteCount, isQuiet: false)
     }
@@ -198,9 +199,9 @@ final class Session {
 
 /// The file that remembers the size of a volume's device.
 ///
-/// It lies in the state folder: `--state-dir`, else `$BSR_STATE_DIR`, else the run folder if that is not
-/// the usual one (several nodes on one machine keep apart), else `/var/lib/bsr`. Without a minor number
-/// there is none.
+/// It lies in the state folder: `--state-dir`, else `$BSR_STATE_DIR`, else the run folder if that
+/// is not the usual one (several nodes on one machine keep apart), else `/var/lib/bsr`. Without a
+/// minor number there is none.
 private struct LastKnownFile {
     private let folder: String
     private let name: String?

@@ -2,7 +2,8 @@
 
 import Primitives
 
-/// What will happen in a world, by its time; events of one instant in the order of their scheduling.
+/// What will happen in a world, by its time; events of one instant in the order of their
+/// scheduling.
 struct EventQueue {
     private struct Event {
         let at: Instant

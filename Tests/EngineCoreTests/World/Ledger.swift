@@ -6,9 +6,9 @@ import Wire
 
 /// What applications have written and been told, and what each node owes them for it.
 ///
-/// For every sector and node a floor: the newest write whose loss on that node would break a promise.
-/// Floors rise with completions, by what the protocol promises, and sink when a node dies to what it
-/// has promised to keep.
+/// For every sector and node a floor: the newest write whose loss on that node would break a
+/// promise. Floors rise with completions, by what the protocol promises, and sink when a node dies
+/// to what it has promised to keep.
 final class Ledger {
     struct Write {
         var volume: UInt16
@@ -127,8 +127,8 @@ final class Ledger {
         }
     }
 
-    /// Acknowledged writes may be lost from now on without anybody being at fault: the order of those
-    /// that were so far says nothing.
+    /// Acknowledged writes may be lost from now on without anybody being at fault: the order of
+    /// those that were so far says nothing.
     func forgetOrder() {
         for index in self.writes.indices { self.writes[index].completedAt = nil }
     }

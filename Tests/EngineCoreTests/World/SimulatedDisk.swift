@@ -4,9 +4,9 @@ import Primitives
 
 /// A data device with a volatile cache.
 ///
-/// A write may be read when it has completed, and is on stable storage when a flush has completed that
-/// began later, or at once with force unit access. A power cut keeps any of the cached contents of a
-/// sector, or the stable one; of a write in flight any subset of its sectors.
+/// A write may be read when it has completed, and is on stable storage when a flush has completed
+/// that began later, or at once with force unit access. A power cut keeps any of the cached
+/// contents of a sector, or the stable one; of a write in flight any subset of its sectors.
 final class SimulatedDisk {
     private struct Cached {
         let number: UInt64

@@ -115,8 +115,8 @@ final class SimulatedMetadata {
 
     // MARK: apply-al and attach
 
-    /// What is left after a crash, as `apply-al` leaves it: all bits of hot extents are set if the node
-    /// was Primary, and the ring is empty.
+    /// What is left after a crash, as `apply-al` leaves it: all bits of hot extents are set if the
+    /// node was Primary, and the ring is empty.
     func recover(bitCount: Int) {
         var image = self.current
         if image.superblock?.isPrimary == true {

@@ -21,7 +21,8 @@ enum Trailing {
 
 /// Two sockets between the nodes: each direction of each is a stream that keeps its order.
 ///
-/// Packets travel as the bytes of their heads, so that both codecs are passed; the payload beside them.
+/// Packets travel as the bytes of their heads, so that both codecs are passed; the payload beside
+/// them.
 final class Transport {
     private enum Frame {
         case packet([UInt8], Trailing)
@@ -104,7 +105,9 @@ final class Transport {
 
     // MARK: The end
 
-    /// The peer has closed the socket. The data socket's last words are awaited for a while.
+    /// The peer has closed the socket.
+    ///
+    /// The data socket's last words are awaited for a while.
     private func ended(_ receiver: Int, _ socket: PacketSocket) {
         if socket == .data { return self.lose(receiver, .brokenPipe) }
         self.world.schedule(after: .milliseconds(300)) { [self] in
@@ -132,7 +135,8 @@ final class Transport {
         self.enqueue(.end, to: 1 - node, .meta)
     }
 
-    /// A node dies: some of what it has sent arrives, then the end, unless the whole machine is gone.
+    /// A node dies: some of what it has sent arrives, then the end, unless the whole machine is
+    /// gone.
     func abort(_ node: Int, silently: Bool) {
         guard self.isOpen[node] else { return }
         self.truncate(1 - node)

@@ -28,7 +28,9 @@ extension World {
         self.run("answer to \(command) on node \(node)") {
             self.nodes[node].replies[identifier] != nil
         }
-        self.note("node \(node): \(command) -> \(self.nodes[node].replies[identifier].map { "\($0)" } ?? "-")")
+        self.note(
+            "node \(node): \(command) -> \(self.nodes[node].replies[identifier].map { "\($0)" } ?? "-")"
+        )
         return self.nodes[node].replies[identifier] ?? .unknownError
     }
 

@@ -126,7 +126,9 @@ final class World {
         .microseconds(10 + self.random.below(self.configuration.networkDelayMicroseconds))
     }
 
-    /// Carries out the next event. False if nothing will ever happen again.
+    /// Carries out the next event.
+    ///
+    /// False if nothing will ever happen again.
     func step() -> Bool {
         let deadline = min(self.nodes[0].nextDeadline, self.nodes[1].nextDeadline)
         let next = min(deadline, self.queue.next)

@@ -153,7 +153,9 @@ final class WorldNode {
 
     // MARK: Requests
 
-    /// Submits a request of the application. `content` is what a write writes.
+    /// Submits a request of the application.
+    ///
+    /// `content` is what a write writes.
     func request(
         _ volume: UInt16,
         _ kind: ClientRequest.Kind,

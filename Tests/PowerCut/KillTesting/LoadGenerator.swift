@@ -31,8 +31,8 @@ final class LoadGenerator {
         }
     }
 
-    /// Stops the writers, each after its last answer, and returns what went wrong for them but the end
-    /// of the connection.
+    /// Stops the writers, each after its last answer, and returns what went wrong for them but the
+    /// end of the connection.
     func stop() -> [String] {
         self.stopFlag.isSet.withLock { $0 = true }
         return self.join()

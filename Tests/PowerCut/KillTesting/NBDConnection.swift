@@ -2,8 +2,9 @@
 
 import Foundation
 
-/// A client of an NBD export on a unix socket, with simple replies. Each call blocks; one thread at a
-/// time.
+/// A client of an NBD export on a unix socket, with simple replies.
+///
+/// Each call blocks; one thread at a time.
 ///
 /// Bytes are put together here, not by the codec under test.
 final class NBDConnection {

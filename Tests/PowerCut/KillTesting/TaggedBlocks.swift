@@ -2,8 +2,8 @@
 
 import Primitives
 
-/// The parts of the volume that the load writes: one chunk in each extent of the activity log, so that
-/// there are more extents than the log has slots.
+/// The parts of the volume that the load writes: one chunk in each extent of the activity log, so
+/// that there are more extents than the log has slots.
 enum TaggedArea {
     static let chunkCount = 160
     static let sectorsPerChunk = 128
@@ -28,8 +28,8 @@ enum TaggedArea {
         for _ in 0..<63 { withUnsafeBytes(of: random.next()) { bytes += $0 } }
     }
 
-    /// The number of the write that `bytes`, read from sector `sector`, come from; 0 for zeroes, nil for
-    /// anything else.
+    /// The number of the write that `bytes`, read from sector `sector`, come from; 0 for zeroes,
+    /// nil for anything else.
     static func sequence(in bytes: ArraySlice<UInt8>, of sector: Int) -> UInt32? {
         if bytes.allSatisfy({ $0 == 0 }) { return 0 }
         let sequence = bytes.withUnsafeBytes {

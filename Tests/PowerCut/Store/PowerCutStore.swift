@@ -7,9 +7,10 @@ package import Reactor
 /// Disks with volatile caches: SIGKILL is a power cut.
 ///
 /// A write stays in the memory of the process until a flush that started after its completion, but
-/// a random part of it may get to the file at any time from its submission on, sector by sector and in
-/// any order. Operations complete after random delays, and so not in the order of their submission.
-/// Each file has a cache of its own: a flush of the data says nothing about the metadata.
+/// a random part of it may get to the file at any time from its submission on, sector by sector and
+/// in any order. Operations complete after random delays, and so not in the order of their
+/// submission. Each file has a cache of its own: a flush of the data says nothing about the
+/// metadata.
 package final class PowerCutStore: DiskInterposer {
     private struct Pending {
         var file: FileID

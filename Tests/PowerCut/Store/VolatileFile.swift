@@ -3,8 +3,8 @@
 import Glibc
 import Primitives
 
-/// A file behind a volatile cache of 512-byte sectors: what is not written back is lost when the process
-/// is killed.
+/// A file behind a volatile cache of 512-byte sectors: what is not written back is lost when the
+/// process is killed.
 package final class VolatileFile {
     package static let sectorByteCount = 512
 
@@ -74,7 +74,8 @@ package final class VolatileFile {
         }
     }
 
-    /// Writes those sectors of a range to the file that `isChosen` picks, in its order, past the cache.
+    /// Writes those sectors of a range to the file that `isChosen` picks, in its order, past the
+    /// cache.
     package func writeThrough(
         at offset: UInt64,
         from memory: UnsafeRawPointer?,

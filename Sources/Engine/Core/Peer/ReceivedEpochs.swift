@@ -4,9 +4,9 @@ import Primitives
 
 /// The epochs of the writes that the peer sends, oldest first.
 ///
-/// Only writes of the oldest epoch may be on their way to the disk. It is finished when its barrier has
-/// arrived and all its writes are done; then the disks are flushed, P_BARRIER_ACK goes out and the next
-/// epoch becomes the oldest.
+/// Only writes of the oldest epoch may be on their way to the disk. It is finished when its barrier
+/// has arrived and all its writes are done; then the disks are flushed, P_BARRIER_ACK goes out and
+/// the next epoch becomes the oldest.
 struct ReceivedEpochs: ~Copyable {
     struct Epoch: BitwiseCopyable {
         /// The peer's opaque number, echoed.
@@ -46,7 +46,9 @@ struct ReceivedEpochs: ~Copyable {
         }
     }
 
-    /// Ends the youngest epoch. False if it has no writes: such a barrier is ignored.
+    /// Ends the youngest epoch.
+    ///
+    /// False if it has no writes: such a barrier is ignored.
     mutating func close(barrier: UInt32) -> Bool {
         guard self.open.writes > 0 else { return false }
         self.open.barrier = barrier

@@ -4,9 +4,9 @@ import Primitives
 
 /// One request of the application while the core works on it.
 ///
-/// A write lives here from its admission until the peer has confirmed its epoch (P_BARRIER_ACK) or the
-/// connection is lost: until then its range counts as different from the peer, and its activity-log
-/// extents stay hot.
+/// A write lives here from its admission until the peer has confirmed its epoch (P_BARRIER_ACK) or
+/// the connection is lost: until then its range counts as different from the peer, and its
+/// activity-log extents stay hot.
 struct Request: BitwiseCopyable {
     struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt16

@@ -2,7 +2,9 @@
 
 import Primitives
 
-/// A first-in-first-out list of requests, linked through `Request.next`. A request is in one list at most.
+/// A first-in-first-out list of requests, linked through `Request.next`.
+///
+/// A request is in one list at most.
 struct RequestList: BitwiseCopyable {
     private(set) var first = Request.none
     private var last = Request.none
@@ -21,7 +23,9 @@ struct RequestList: BitwiseCopyable {
         self.count += 1
     }
 
-    /// Takes `slot` out of the middle. Takes time in the number of requests before it.
+    /// Takes `slot` out of the middle.
+    ///
+    /// Takes time in the number of requests before it.
     mutating func remove(_ slot: UInt32, in table: inout SlotTable<Request>) {
         var previous = Request.none
         var current = self.first

@@ -6,8 +6,9 @@ import Primitives
 ///
 /// Writes between two P_BARRIER packets form an epoch; the peer may let them reach its disk in any
 /// order, but none before all of the epoch before. A write that was submitted after another had
-/// completed must be in a later epoch (contract 3), so the current epoch ends before the next write as
-/// soon as one of its writes is completed to the application. It also ends when it is large or old.
+/// completed must be in a later epoch (contract 3), so the current epoch ends before the next write
+/// as soon as one of its writes is completed to the application. It also ends when it is large or
+/// old.
 struct WriteEpochs: ~Copyable {
     struct Closed: BitwiseCopyable {
         var number: UInt32
@@ -51,7 +52,9 @@ struct WriteEpochs: ~Copyable {
             ? .distantFuture : self.currentStartedAt + NetworkParameters.epochAgeMaximum
     }
 
-    /// Counts a write of `bytes` into the current epoch. True when the epoch is full and must end now.
+    /// Counts a write of `bytes` into the current epoch.
+    ///
+    /// True when the epoch is full and must end now.
     mutating func add(bytes: UInt64, limit: UInt32, at now: Instant) -> Bool {
         if self.currentWrites == 0 { self.currentStartedAt = now }
         self.currentWrites += 1
@@ -76,7 +79,9 @@ struct WriteEpochs: ~Copyable {
         return number
     }
 
-    /// Takes P_BARRIER_ACK. Returns how many writes it releases.
+    /// Takes P_BARRIER_ACK.
+    ///
+    /// Returns how many writes it releases.
     mutating func acknowledge(number: UInt32, writes: UInt32) throws(AckError) -> UInt32 {
         guard !self.unacknowledged.isEmpty else { throw .unexpected(number: number) }
         let oldest = self.unacknowledged[0]
@@ -90,7 +95,9 @@ struct WriteEpochs: ~Copyable {
         return writes
     }
 
-    /// Forgets what is outstanding: the connection is gone. Numbers go on.
+    /// Forgets what is outstanding: the connection is gone.
+    ///
+    /// Numbers go on.
     mutating func connectionLost() {
         while self.unacknowledged.popFirst() != nil {}
         if self.currentWrites > 0 { self.advance() }

@@ -3,7 +3,9 @@
 import Primitives
 import Wire
 
-/// A command that is being carried out. One at a time; others wait in their order.
+/// A command that is being carried out.
+///
+/// One at a time; others wait in their order.
 struct PendingCommand: BitwiseCopyable {
     enum Phase: BitwiseCopyable {
         /// Waits for P_STATE_CHG_REPLY for this volume.

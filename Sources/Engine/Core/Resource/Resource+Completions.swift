@@ -52,7 +52,8 @@ extension Resource {
         self.finishWrite(slot, at: now)
     }
 
-    /// The peer's copy is the only one: the write completes no earlier than the peer has written it.
+    /// The peer's copy is the only one: the write completes no earlier than the peer has written
+    /// it.
     private mutating func awaitOnlyCopy(_ slot: UInt32) {
         let flags = self.requests[slot].flags
         if flags.contains(.inTransferLog), flags.isDisjoint(with: [.peerDone, .peerFailed]) {
@@ -99,8 +100,8 @@ extension Resource {
         case .writtenInSync:
             self.requests[slot].flags.insert(.peerDone)
             self.requests[slot].flags.remove(.awaitsPeer)
-            // The own disk may still be writing: until it is done the extents are hot in the activity
-            // log, and if it fails the bits are set again.
+            // The own disk may still be writing: until it is done the extents are hot in the
+            // activity log, and if it fails the bits are set again.
             if !self.requests[slot].flags.contains(.localFailed) {
                 self.setInSync(self.requests[slot].range, in: index)
             }

@@ -38,7 +38,9 @@ extension Resource {
             self.volumes[index].isFlushWanted
         else { return }
         self.volumes[index].flushes.start()
-        if self.volumes[index].parameters.flushesData || self.volumes[index].requestsAwaitingFlush > 0 {
+        if self.volumes[index].parameters.flushesData
+            || self.volumes[index].requestsAwaitingFlush > 0
+        {
             self.volumes[index].operationsInFlight += 1
             self.actions.append(.flushData(volume: index, IOToken(.dataFlush)))
         } else {

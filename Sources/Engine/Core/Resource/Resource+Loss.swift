@@ -5,9 +5,9 @@ import Wire
 
 /// The end of a connection.
 ///
-/// What the peer has not confirmed counts as different: its bits are set before anything else happens.
-/// Writes of the peer that have arrived are still carried out, in their order, before the next
-/// connection begins.
+/// What the peer has not confirmed counts as different: its bits are set before anything else
+/// happens. Writes of the peer that have arrived are still carried out, in their order, before the
+/// next connection begins.
 extension Resource {
     /// Ends the connection from this side.
     mutating func closeConnection(_ loss: ConnectionLoss, at now: Instant) {
@@ -96,7 +96,9 @@ extension Resource {
         }
     }
 
-    /// Nobody waits for answers any more. Reads that have not begun are dropped, writes go on.
+    /// Nobody waits for answers any more.
+    ///
+    /// Reads that have not begun are dropped, writes go on.
     private mutating func abandonPeerRequests(at now: Instant) {
         for slot in 0..<UInt32(self.peerRequests.capacity) where self.peerRequests.contains(slot) {
             self.peerRequests[slot].flags.insert(.orphaned)
@@ -118,7 +120,8 @@ extension Resource {
     /// Whether writes of a lost connection are still on their way to the disk.
     var isDraining: Bool { self.peerRequests.count > 0 || self.received.isFlushing }
 
-    /// Looks for the peer again, when the writes of the last connection are done and a pause is over.
+    /// Looks for the peer again, when the writes of the last connection are done and a pause is
+    /// over.
     mutating func unconnect(at now: Instant) {
         self.link = .unconnected(until: now + self.reconnectPause())
         for index in self.volumes.indices {
@@ -146,7 +149,9 @@ extension Resource {
 
     /// Starts looking for the peer if that is due.
     mutating func connectIfDue(at now: Instant) {
-        guard case .unconnected(let until) = self.link, until <= now, !self.isDraining else { return }
+        guard case .unconnected(let until) = self.link, until <= now, !self.isDraining else {
+            return
+        }
         self.received.reset()
         for index in self.volumes.indices { self.volumes[index].sequence = 0 }
         self.link = .connecting

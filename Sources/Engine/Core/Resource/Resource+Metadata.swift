@@ -116,7 +116,8 @@ extension Resource {
             )
         }
         guard self.volumes[index].bitmapWriter.beginFlush() else { return }
-        if self.volumes[index].bitmapWriter.wroteAny, self.volumes[index].parameters.flushesMetadata {
+        if self.volumes[index].bitmapWriter.wroteAny, self.volumes[index].parameters.flushesMetadata
+        {
             self.volumes[index].operationsInFlight += 1
             self.actions.append(.flushMetadata(volume: index, IOToken(.bitmapFlush)))
         } else {

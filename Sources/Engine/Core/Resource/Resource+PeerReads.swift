@@ -5,9 +5,9 @@ import Wire
 
 /// Reads that the peer asks for: by its application, or as the target of a resync.
 ///
-/// A resync block must never carry older data than a write that was sent before it. So the read waits
-/// for overlapping writes of this node's application, and such writes wait for the read: whatever is
-/// sent later is at least as new.
+/// A resync block must never carry older data than a write that was sent before it. So the read
+/// waits for overlapping writes of this node's application, and such writes wait for the read:
+/// whatever is sent later is at least as new.
 extension Resource {
     mutating func receivePeerRead(_ read: PeerRequest, at now: Instant) {
         let index = read.volume

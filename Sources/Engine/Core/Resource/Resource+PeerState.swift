@@ -5,10 +5,12 @@ import Wire
 
 /// The part of the handshake that belongs to a volume, and the peer's later reports of its state.
 ///
-/// Each side decides about the data on its own when the other's P_STATE arrives; both come to mirrored
-/// results, because they use the same inputs.
+/// Each side decides about the data on its own when the other's P_STATE arrives; both come to
+/// mirrored results, because they use the same inputs.
 extension Resource {
-    /// Sends what the peer needs to know of every volume. Neither side waits for the other.
+    /// Sends what the peer needs to know of every volume.
+    ///
+    /// Neither side waits for the other.
     mutating func sendVolumeHandshakes(at now: Instant) {
         for index in self.volumes.indices { self.sendVolumeHandshake(index, at: now) }
     }

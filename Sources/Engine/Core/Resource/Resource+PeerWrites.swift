@@ -5,9 +5,9 @@ import Wire
 
 /// Writes that the peer sends: replicated writes of its application and resync blocks.
 ///
-/// Replicated writes reach the disk epoch by epoch. Writes that overlap, of either kind, reach it in the
-/// order in which they arrived, so a resync block never replaces newer replicated data: the source reads
-/// for the resync only while no write of its application to the range is on its way.
+/// Replicated writes reach the disk epoch by epoch. Writes that overlap, of either kind, reach it
+/// in the order in which they arrived, so a resync block never replaces newer replicated data: the
+/// source reads for the resync only while no write of its application to the range is on its way.
 extension Resource {
     /// Takes a replicated write from the data socket.
     mutating func receivePeerWrite(_ write: PeerRequest, at now: Instant) {
@@ -52,7 +52,8 @@ extension Resource {
         }
     }
 
-    /// Whether nothing keeps the write from the disk: its epoch, writes in flight, or one of the first
+    /// Whether nothing keeps the write from the disk: its epoch, writes in flight, or one of the
+    /// first
     /// `count` of those that wait.
     private func mayStartPeerWrite(_ slot: UInt32, behind count: Int) -> Bool {
         let write = self.peerRequests[slot]
@@ -138,7 +139,8 @@ extension Resource {
 
     /// Answers a write that is done: at once, or after the flush that lets bits be cleared or makes
     /// zeroes stable.
-    private mutating func acknowledgePeerWrite(_ write: PeerRequest, slot: UInt32, at now: Instant) {
+    private mutating func acknowledgePeerWrite(_ write: PeerRequest, slot: UInt32, at now: Instant)
+    {
         if write.flags.contains(.orphaned) {
             self.finishPeerWrite(slot, failed: false, at: now)
         } else if write.flags.contains(.maySetInSync), self.mayClearBits(write.volume) {

@@ -25,7 +25,9 @@ extension Resource {
         )
     }
 
-    /// Lends the activity log whose planned transaction is to be written. Traps without a disk.
+    /// Lends the activity log whose planned transaction is to be written.
+    ///
+    /// Traps without a disk.
     package func withActivityLog<Result>(
         _ index: UInt16,
         _ body: (borrowing ActivityLog) -> Result
@@ -36,7 +38,9 @@ extension Resource {
         }
     }
 
-    /// Lends the words of a volume's bitmap, of which a page is to be written. Traps without a disk.
+    /// Lends the words of a volume's bitmap, of which a page is to be written.
+    ///
+    /// Traps without a disk.
     package func withBitmapWords<Result>(
         _ index: UInt16,
         _ body: (UnsafeBufferPointer<UInt64>) -> Result

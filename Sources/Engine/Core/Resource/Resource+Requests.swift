@@ -177,8 +177,9 @@ extension Resource {
         }
     }
 
-    /// Puts a write into the transfer log and on its way. Every protocol waits for something of the
-    /// peer: A until the packet is in the send buffer.
+    /// Puts a write into the transfer log and on its way.
+    ///
+    /// Every protocol waits for something of the peer: A until the packet is in the send buffer.
     private mutating func sendWrite(_ slot: UInt32, at now: Instant) {
         if self.epochs.mustCloseBeforeNextWrite { self.closeEpoch(at: now) }
         self.requests[slot].epoch = self.epochs.current
@@ -207,6 +208,7 @@ extension Resource {
     // MARK: Flushes
 
     /// Protocol C: complete after the local flush and the acknowledgement of every epoch so far.
+    ///
     /// Protocols A and B: after the local flush, unless the peer has the only copy.
     private mutating func submitFlush(_ slot: UInt32, at now: Instant) {
         let index = self.requests[slot].client.volume
@@ -232,8 +234,8 @@ extension Resource {
         }
     }
 
-    /// Completes a flush when nothing of it is outstanding: it has succeeded if this node's disk has
-    /// flushed, or if the peer, which holds the only copy, has confirmed every epoch.
+    /// Completes a flush when nothing of it is outstanding: it has succeeded if this node's disk
+    /// has flushed, or if the peer, which holds the only copy, has confirmed every epoch.
     mutating func finishFlush(_ slot: UInt32, at now: Instant) {
         let flags = self.requests[slot].flags
         guard flags.isDisjoint(with: [.localPending, .awaitsPeer]) else { return }
@@ -241,7 +243,8 @@ extension Resource {
         let isLocal = flags.contains(.localDone) && !flags.contains(.peerIsOnlyCopy)
         let peerHasAll =
             !flags.contains(.peerLost) && self.replicationMode(index) == .data
-            && (flags.contains(.peerIsOnlyCopy) || self.parameters.network.replicationProtocol == .c)
+            && (flags.contains(.peerIsOnlyCopy)
+                || self.parameters.network.replicationProtocol == .c)
         self.tellClient(slot, isLocal || peerHasAll ? nil : .io, at: now)
         self.requests.release(slot)
         self.admitWaiting(at: now)

@@ -90,8 +90,9 @@ extension Resource {
         self.sendSyncUUID(index)
     }
 
-    /// The target says that it is done. It has asked for a ping before, so every acknowledgement of it
-    /// has arrived.
+    /// The target says that it is done.
+    ///
+    /// It has asked for a ping before, so every acknowledgement of it has arrived.
     mutating func sourceSeesEndOfResync(
         _ index: UInt16,
         _ report: PeerStateReport,
@@ -236,7 +237,9 @@ extension Resource {
 
     // MARK: Bits
 
-    /// Marks every block of a range as different from the peer. Returns how many were not before.
+    /// Marks every block of a range as different from the peer.
+    ///
+    /// Returns how many were not before.
     mutating func setOutOfSync(_ range: SectorRange, in index: UInt16) -> UInt64 {
         self.volumes[index].setOutOfSync(range)
     }

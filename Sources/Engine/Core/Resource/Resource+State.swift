@@ -105,14 +105,17 @@ extension Resource {
     /// Both copies are current: nothing of an earlier crash is left to make up for.
     private mutating func clearCrashMarkIfEqual(_ index: UInt16) {
         let state = self.volumes[index].state
-        if self.volumes[index].crashedPrimary, state.disk == .upToDate, state.peerDisk == .upToDate {
+        if self.volumes[index].crashedPrimary, state.disk == .upToDate, state.peerDisk == .upToDate
+        {
             self.volumes[index].crashedPrimary = false
             self.persist(index)
         }
     }
 
-    /// From now on this node has data that the peer lacks. No write is completed, and none begins,
-    /// before the generation's name is durable: else a crash could hide a split brain.
+    /// From now on this node has data that the peer lacks.
+    ///
+    /// No write is completed, and none begins, before the generation's name is durable: else a
+    /// crash could hide a split brain.
     mutating func startNewGeneration(_ index: UInt16, at now: Instant) {
         self.volumes[index].generations.startNew(self.random.next(), role: self.role)
         self.persist(index, then: .generation)
@@ -121,8 +124,10 @@ extension Resource {
 
     // MARK: Disk failures
 
-    /// The data or metadata device has failed. A failed flush is final, and so is everything else
-    /// until error policies are configurable: the disk is given up.
+    /// The data or metadata device has failed.
+    ///
+    /// A failed flush is final, and so is everything else until error policies are configurable:
+    /// the disk is given up.
     mutating func diskFailed(_ index: UInt16, _ result: IOResult, at now: Instant) {
         guard self.volumes[index].state.disk > .failed else { return }
         self.volumes[index].lastError = result

@@ -5,7 +5,9 @@ package import Wire
 
 /// Volumes come, get disks and go.
 extension Resource {
-    /// Adds a volume without a disk. Returns its index; nil if the number is in use.
+    /// Adds a volume without a disk.
+    ///
+    /// Returns its index; nil if the number is in use.
     package mutating func addVolume(
         number: UInt16,
         minor: UInt32,
@@ -33,7 +35,9 @@ extension Resource {
         self.parameters.network = parameters
     }
 
-    /// Removes a Diskless volume. False if it has a disk or is in use.
+    /// Removes a Diskless volume.
+    ///
+    /// False if it has a disk or is in use.
     package mutating func removeVolume(_ index: UInt16) -> Bool {
         guard self.volumes.contains(index), !self.volumes[index].hasDisk,
             !self.volumes[index].isInUse
@@ -68,8 +72,13 @@ extension Resource {
         self.loadBitmap(index, found, sectors: sectors, load)
         self.volumes[index].activityLog = ActivityLog(
             slotCount: Int(
-                max(67, min(self.volumes[index].parameters.activityLogExtents,
-                    found.activityLogSlotMaximum))
+                max(
+                    67,
+                    min(
+                        self.volumes[index].parameters.activityLogExtents,
+                        found.activityLogSlotMaximum
+                    )
+                )
             ),
             requestCapacity: self.parameters.requestMaximum,
             writesUpdates: self.volumes[index].parameters.updatesActivityLog
@@ -255,8 +264,10 @@ extension Resource {
         }
     }
 
-    /// The next packet of the bitmap that ``ResourceAction/sendBitmap(volume:)`` asks to send; nil behind
-    /// the last one. `memory` has room for 4088 bytes.
+    /// The next packet of the bitmap that ``ResourceAction/sendBitmap(volume:)`` asks to send; nil
+    /// behind the last one.
+    ///
+    /// `memory` has room for 4088 bytes.
     package mutating func nextBitmapPacket(
         _ index: UInt16,
         into memory: UnsafeMutableRawBufferPointer

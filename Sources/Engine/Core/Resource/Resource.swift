@@ -5,9 +5,9 @@ package import Wire
 
 /// One replicated data set: its volumes, its application's requests and its connection to the peer.
 ///
-/// Everything that decides is here and in the extensions; the driver, or the simulator, carries out the
-/// actions and reports what came of them. An event may cause many actions; they are carried out in
-/// their order. Nothing here reads a clock, touches a byte of payload or waits.
+/// Everything that decides is here and in the extensions; the driver, or the simulator, carries out
+/// the actions and reports what came of them. An event may cause many actions; they are carried out
+/// in their order. Nothing here reads a clock, touches a byte of payload or waits.
 ///
 /// | Extension | Subject |
 /// | --- | --- |

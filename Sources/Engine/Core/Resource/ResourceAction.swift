@@ -5,9 +5,9 @@ package import Wire
 
 /// What the driver of a ``Resource`` must do, in this order.
 ///
-/// Volumes are named by their index in the resource's table. Metadata content is read out of the core
-/// at the moment the action is carried out (``Resource/encodeActivityLogBlock(_:into:)`` and its
-/// siblings), so that no page travels through an action.
+/// Volumes are named by their index in the resource's table. Metadata content is read out of the
+/// core at the moment the action is carried out (``Resource/encodeActivityLogBlock(_:into:)`` and
+/// its siblings), so that no page travels through an action.
 package enum ResourceAction: Sendable, BitwiseCopyable {
     // Data device.
     case read(volume: UInt16, IOToken, SectorRange, BufferHandle)
@@ -37,7 +37,8 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     // Peer.
     /// Starts listening and dialling until `transport` reports two sockets.
     case openTransport
-    /// Closes both sockets, or gives up looking for the peer. The driver reports nothing afterwards.
+    /// Closes both sockets, or gives up looking for the peer. The driver reports nothing
+    /// afterwards.
     case closeTransport
     /// `volume` is the number in the header. `payloadBytes` of the buffer follow the fixed part.
     case send(PacketSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
@@ -71,7 +72,8 @@ package enum ResourceEvent: Sendable, BitwiseCopyable {
     case request(ClientRequest)
     /// `buffer` has the data of a read that had no buffer of its own.
     case io(volume: UInt16, IOToken, IOResult, BufferHandle)
-    /// Both sockets are up; the handshake starts. `challenge` is random and of this connection only.
+    /// Both sockets are up; the handshake starts. `challenge` is random and of this connection
+    /// only.
     case transportEstablished(resolvesConflicts: Bool, challenge: ShortBytes)
     case transportLost(ConnectionLoss)
     /// `buffer` holds the packet's payload, if it has one; the core owns a reference from now on.

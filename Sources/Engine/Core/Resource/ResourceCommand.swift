@@ -2,7 +2,9 @@
 
 package import Wire
 
-/// What an administrator asks of a resource. Every command is answered once, with a code.
+/// What an administrator asks of a resource.
+///
+/// Every command is answered once, with a code.
 package enum ResourceCommand: Hashable, Sendable, BitwiseCopyable {
     case primary(force: Bool)
     /// `force` disconnects clients that use a volume.

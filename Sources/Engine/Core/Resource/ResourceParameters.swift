@@ -4,7 +4,9 @@ package import Primitives
 package import Wire
 
 /// The configured values that a resource's machines work with; the driver makes them from checked
-/// option texts. Defaults are bsr's (the manual's option tables).
+/// option texts.
+///
+/// Defaults are bsr's (the manual's option tables).
 package struct ResourceParameters: Sendable, BitwiseCopyable {
     package var network = NetworkParameters()
     /// Room for requests of the application and for writes that the peer has not confirmed.

@@ -2,8 +2,10 @@
 
 import Primitives
 
-/// Orders the writes of changed bitmap pages: rounds, each of which writes all pages that are dirty when
-/// it comes to them, then flushes. A step goes on after a round that began later than it was asked for.
+/// Orders the writes of changed bitmap pages: rounds, each of which writes all pages that are dirty
+/// when it comes to them, then flushes.
+///
+/// A step goes on after a round that began later than it was asked for.
 struct BitmapWriter: ~Copyable {
     private enum Phase: BitwiseCopyable {
         case idle
@@ -60,7 +62,9 @@ struct BitmapWriter: ~Copyable {
         return true
     }
 
-    /// The round is durable. Returns how many steps may go on; nil if no round was flushing.
+    /// The round is durable.
+    ///
+    /// Returns how many steps may go on; nil if no round was flushing.
     mutating func end() -> Int? {
         guard self.phase == .flushing else { return nil }
         self.phase = .idle

@@ -119,8 +119,8 @@ struct Volume: ~Copyable {
 
     // MARK: Application
 
-    /// Whether a write to `range` must wait for one that is on its way to the disk, for a read of the
-    /// resync, or for a block that was asked of the source and would be older.
+    /// Whether a write to `range` must wait for one that is on its way to the disk, for a read of
+    /// the resync, or for a block that was asked of the source and would be older.
     func overlapsInFlight(_ range: SectorRange) -> Bool {
         self.writesInFlight.overlaps(range) || self.resyncReads.overlaps(range)
             || self.isWalking && self.walk.overlapsOutstanding(range)

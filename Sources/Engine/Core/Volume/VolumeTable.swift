@@ -79,7 +79,9 @@ struct VolumeTable: ~Copyable {
     }
 }
 
-/// The indices of the volumes that exist, lowest first. Valid until a volume is added.
+/// The indices of the volumes that exist, lowest first.
+///
+/// Valid until a volume is added.
 struct VolumeIndices: Sequence, IteratorProtocol {
     private let inUse: UnsafeMutablePointer<Bool>
     private let count: Int

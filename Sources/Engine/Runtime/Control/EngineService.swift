@@ -10,8 +10,8 @@ import Wire
 
 /// Answers what tools ask of `bsrd`: keeps what is configured and hands the rest to the loop.
 ///
-/// Every request is answered on the thread of its client. Changes of the configuration are made one at
-/// a time.
+/// Every request is answered on the thread of its client. Changes of the configuration are made one
+/// at a time.
 package final class EngineService: Sendable {
     private let handle: EngineHandle
     private let resources = Mutex<[String: ConfiguredResource]>([:])

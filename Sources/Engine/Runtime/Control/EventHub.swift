@@ -4,7 +4,9 @@ import Administration
 import Foundation
 import Synchronization
 
-/// Hands what has changed to everybody who follows events. Filled by the loop, read by clients.
+/// Hands what has changed to everybody who follows events.
+///
+/// Filled by the loop, read by clients.
 package final class EventHub: Sendable {
     enum Event: Sendable {
         case changed(ResourceSnapshot, EventTime)

@@ -11,7 +11,8 @@ extension SocketAddress {
         } else {
             body = text[...]
         }
-        guard let colon = body.lastIndex(of: ":"), let port = UInt16(body[body.index(after: colon)...])
+        guard let colon = body.lastIndex(of: ":"),
+            let port = UInt16(body[body.index(after: colon)...])
         else { throw UnsupportedOption(description: "'\(text)' is no address with a port") }
         let host = body[..<colon].trimmingBrackets
         do throws(ReactorError) {
