@@ -39,9 +39,9 @@ package final class KillTest {
     private let load: LoadGenerator
     private var primary = 0
     private var kills = 0
-    /// What was known of the sectors when the connection to the Secondary ended, and when the latest
-    /// one began.
+    /// What was known of the sectors when the Secondary last ceased to be UpToDate.
     private var disconnected: [SectorHistory] = []
+    /// The same when the first connection after that began; empty if there was none.
     private var connected: [SectorHistory] = []
 
     package init(_ options: Options) throws {
@@ -137,7 +137,7 @@ package final class KillTest {
         self.options.log("cut \(self.first.name), the Primary, which comes back as such")
         try self.disconnect { try self.kill(self.first) }
         try self.returnPrimary()
-        self.connected = self.load.histories
+        self.noteConnection()
         try self.first.connect()
     }
 
@@ -160,6 +160,7 @@ package final class KillTest {
         self.primary = 1 - self.primary
         try self.first.promote()
         self.disconnected = self.load.histories
+        self.connected = []
         try self.verify("after it took over")
         self.load.start(socketPath: self.first.nbdSocket)
         self.pause(upTo: 300)
@@ -173,7 +174,12 @@ package final class KillTest {
         try cut()
         if state.disk == .upToDate, state.replication == .established {
             self.disconnected = self.load.histories
+            self.connected = []
         }
+    }
+
+    private func noteConnection() {
+        if self.connected.isEmpty { self.connected = self.load.histories }
     }
 
     private func kill(_ node: EngineProcess) throws {
@@ -202,13 +208,13 @@ package final class KillTest {
         if self.first.isRunning, try self.first.state().replication == .off {
             try? self.first.connect()
         }
-        self.connected = self.load.histories
+        self.noteConnection()
         try self.second.connect()
         guard self.kills < self.options.kills, self.random.chance(1, in: 3) else { return }
         try self.awaitResync()
         self.pause(upTo: 80)
         self.options.log("cut \(self.second.name) while it gets what it lacks")
-        try self.kill(self.second)
+        try self.disconnect { try self.kill(self.second) }
         self.pause(upTo: 100)
         try self.returnSecondary()
     }
