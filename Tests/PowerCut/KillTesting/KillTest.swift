@@ -9,10 +9,9 @@ import Wire
 
 /// Two engines that replicate a volume under load, with power cuts.
 ///
-/// After each cut: what a flush or FUA has confirmed is there, on the node that was cut off and,
-/// where the other one takes over, on that one; the real drbdmeta understands the metadata. At the
-/// end both data files are equal. All decisions follow from the seed; how processes and disks race
-/// does not.
+/// After each cut: what a flush or FUA has confirmed is there, on the node that was cut off and, where
+/// the other one takes over, on that one; the real drbdmeta understands the metadata. At the end both
+/// data files are equal. All decisions follow from the seed; how processes and disks race does not.
 package final class KillTest {
     /// What to do.
     package struct Options: Sendable {
@@ -40,9 +39,9 @@ package final class KillTest {
     private let load: LoadGenerator
     private var primary = 0
     private var kills = 0
-    /// What was known of the sectors when the connection to the Secondary ended, and when the
-    /// latest one began.
+    /// What was known of the sectors when the Secondary last ceased to be UpToDate.
     private var disconnected: [SectorHistory] = []
+    /// The same when the first connection after that began; empty if there was none.
     private var connected: [SectorHistory] = []
 
     package init(_ options: Options) throws {
@@ -138,7 +137,7 @@ package final class KillTest {
         self.options.log("cut \(self.first.name), the Primary, which comes back as such")
         try self.disconnect { try self.kill(self.first) }
         try self.returnPrimary()
-        self.connected = self.load.histories
+        self.noteConnection()
         try self.first.connect()
     }
 
@@ -161,6 +160,7 @@ package final class KillTest {
         self.primary = 1 - self.primary
         try self.first.promote()
         self.disconnected = self.load.histories
+        self.connected = []
         try self.verify("after it took over")
         self.load.start(socketPath: self.first.nbdSocket)
         self.pause(upTo: 300)
@@ -168,14 +168,18 @@ package final class KillTest {
         try self.returnSecondary(wasPrimary: true)
     }
 
-    /// Ends the connection by `cut`; a Secondary that had everything keeps the state of this
-    /// moment.
+    /// Ends the connection by `cut`; a Secondary that had everything keeps the state of this moment.
     private func disconnect(_ cut: () throws -> Void) throws {
         let state = try self.second.state()
         try cut()
         if state.disk == .upToDate, state.replication == .established {
             self.disconnected = self.load.histories
+            self.connected = []
         }
+    }
+
+    private func noteConnection() {
+        if self.connected.isEmpty { self.connected = self.load.histories }
     }
 
     private func kill(_ node: EngineProcess) throws {
@@ -198,21 +202,19 @@ package final class KillTest {
         self.load.start(socketPath: self.first.nbdSocket)
     }
 
-    /// The Secondary comes back and connects.
-    ///
-    /// It may be cut off again while it gets what it lacks.
+    /// The Secondary comes back and connects. It may be cut off again while it gets what it lacks.
     private func returnSecondary(wasPrimary: Bool = false) throws {
         try self.recover(self.second, wasPrimary: wasPrimary)
         if self.first.isRunning, try self.first.state().replication == .off {
             try? self.first.connect()
         }
-        self.connected = self.load.histories
+        self.noteConnection()
         try self.second.connect()
         guard self.kills < self.options.kills, self.random.chance(1, in: 3) else { return }
         try self.awaitResync()
         self.pause(upTo: 80)
         self.options.log("cut \(self.second.name) while it gets what it lacks")
-        try self.kill(self.second)
+        try self.disconnect { try self.kill(self.second) }
         self.pause(upTo: 100)
         try self.returnSecondary()
     }
@@ -228,8 +230,8 @@ package final class KillTest {
         if disk > .inconsistent { try self.checkConsistent(found, node, disk) }
     }
 
-    /// A disk that claims to be consistent is as it was when the connection ended, or has got
-    /// everything since: never half of a resync.
+    /// A disk that claims to be consistent is as it was when the connection ended, or has got everything
+    /// since: never half of a resync.
     private func checkConsistent(
         _ found: [UInt32?],
         _ node: EngineProcess,
