@@ -116,6 +116,6 @@ let package = Package(
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
         tests("ConfigurationTests", ["Configuration"]),
-        tests("InteropTests", ["bsradm"]),
+        tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
     ]
 )
