@@ -166,6 +166,10 @@ struct DrbdmetaOracleTests {
                 for _ in 0..<random.below(64) { area.append(UInt8(random.below(256))) }
             }
         }
+        // Behind the last bit the area is zero; the real tool restores it so.
+        let words = (BitmapGeometry.bitCount(forSectors: metadata.effectiveSectors) + 63) / 64
+        let used = Int(words) * 8 * shape.peers
+        area.replaceSubrange(used..., with: repeatElement(0, count: area.count - used))
         area.removeLast(area.count - Int(metadata.bitmapBytes))
         try self.tools.write(area, to: name, at: layout.bitmapPosition)
         return metadata
