@@ -184,5 +184,6 @@ let package = Package(
             "SystemTests",
             ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
         ),
+        tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
     ]
 )

@@ -212,7 +212,7 @@ struct ActivityLogReplayTests {
         let beyond = Self.replay([0: transaction(0, [(1, 99999)])])
         #expect(
             ActivityLogVerdict(beyond, superblock: .v09(primary), bitmapBytes: bytes).messages
-                == ["extent 99999 beyond end of bitmap!"]
+                == ["extent 99999 beyond end of bitmap! (12799872 >= 4096)"]
         )
         #expect(
             ActivityLogVerdict.marked(bits: 3 * 2048)

@@ -44,7 +44,7 @@ struct BitmapTests {
         let geometry = try #require(BitmapGeometry(slotCount: slots))
         var random = SeededRandom(seed: UInt64(slots))
         for _ in 0..<4 {
-            let bits = 1 + random.below(200_000)
+            let bits = 1 + random.below(60_000)
             let words = Int((bits + 63) / 64)
             let memory = (0..<slots).map { _ in
                 (0..<words).map { index in

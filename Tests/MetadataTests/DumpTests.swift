@@ -186,6 +186,7 @@ struct DumpTests {
             var superblock = random.superblock(layout)
             superblock.flags.insert(.activityLogClean)
             superblock.activityLogSlots = 257
+            superblock.effectiveSectors %= 1 << 18
             if round % 5 == 0 { superblock.members = random.next() }
             metadata.superblock = .v09(superblock)
             let area = random.area(Int(metadata.bitmapBytes))

@@ -74,9 +74,9 @@ struct FuzzTests {
         for round in 0..<Self.rounds / 8 {
             var ring: [UInt8] = []
             for place in 0..<8 {
-                switch random.below(4) {
-                case 0, 1: ring += unused
-                case 2: ring += samples[Int(random.below(64))]
+                switch random.below(8) {
+                case 0...5: ring += unused
+                case 6: ring += samples[Int(random.below(64))]
                 default:
                     ring += samples[Int(random.below(64))]
                     ring[place * 4096 + Int(random.below(4096))] ^= 1 << UInt8(random.below(8))
@@ -94,7 +94,7 @@ struct FuzzTests {
 
     /// A transaction of any numbers with a right checksum; most write few slots, to be quick.
     private static func transactionBlock(_ random: inout SeededRandom) -> [UInt8] {
-        let slotCount = 1 + Int(random.below(random.chance(1, in: 8) ? 65534 : 900))
+        let slotCount = 1 + Int(random.below(random.chance(1, in: 32) ? 65534 : 900))
         return transaction(
             UInt32(truncatingIfNeeded: random.next()),
             (0..<random.below(65)).map { _ in

@@ -130,6 +130,7 @@ struct LayoutTests {
         throws
     {
         var random = SeededRandom(seed: 3)
+        var possible = 0
         for round in 0..<2000 {
             let bytes = (1 << 17) + random.below(1 << (17 + UInt64(round % 32)))
             let placement: Placement = round % 2 == 0 ? .internal : .flexibleExternal
@@ -143,6 +144,7 @@ struct LayoutTests {
                     blocksPerStripe: blocks
                 )
             else { continue }
+            possible += 1
             let log = UInt64(layout.geometry.byteCount)
             let areas = [
                 layout.superblockPosition..<layout.superblockPosition + 4096,
@@ -167,6 +169,7 @@ struct LayoutTests {
             }
             if placement.isInternal { #expect(layout.usableSectors << 9 <= layout.bitmapPosition) }
         }
+        #expect(possible > 1000)
     }
 
     @Test func `refuses devices and slots that cannot be`() throws {

@@ -192,8 +192,8 @@ struct RelocationTests {
     @Test func `bitmap and activity log arrive whole, however small the step`() throws {
         var random = SeededRandom(seed: 7)
         for round in 0..<80 {
-            let size = (1 << 20) + random.below(1 << 21)
-            let growth = round % 2 == 0 ? 4096 + random.below(8192) : random.below(1 << 21) + 4096
+            let size = (1 << 17) + random.below(1 << 17)
+            let growth = round % 2 == 0 ? 4096 + random.below(8192) : random.below(1 << 18) + 4096
             let peers = 1 + Int(random.below(31))
             let old = try layout(.internal, bytes: size, peers: peers)
             let plan = try Relocation(

@@ -39,10 +39,13 @@ package struct ActivityLogVerdict: Hashable, Sendable {
             messages += replay.warnings.map(\.text)
             var extents: [UInt32] = []
             for extent in counts ? hot : [] {
-                if superblock.bitmap.byteRange(ofExtent: extent).lowerBound < bitmapBytes {
+                let start = superblock.bitmap.byteRange(ofExtent: extent).lowerBound
+                if start < bitmapBytes {
                     extents.append(extent)
                 } else if messages.count < 2 * ActivityLogReplay.warningLimit {
-                    messages.append("extent \(extent) beyond end of bitmap!")
+                    messages.append(
+                        "extent \(extent) beyond end of bitmap! (\(start) >= \(bitmapBytes))"
+                    )
                 }
             }
             if counts && hot.isEmpty { messages.append("Nothing to do.") }
