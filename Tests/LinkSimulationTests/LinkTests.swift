@@ -14,15 +14,15 @@ struct LinkTests {
             LinkSettings(delay: .milliseconds(2), jitter: .milliseconds(2), rate: 400_000_000)
         )
         let (near, far) = try harness.connect()
-        let there = randomBytes(4_000_000, seed: 1)
-        let back = randomBytes(4_000_000, seed: 2)
+        let there = randomBytes(1_000_000, seed: 1)
+        let back = randomBytes(1_000_000, seed: 2)
         async let sentThere: Void = onThread { try near.send(there) }
         async let sentBack: Void = onThread { try far.send(back) }
         async let restThere = onThread { far.receive(exactly: there.count - 100_000) }
         // The near end reads in steps, with an outage between them.
         var received: [UInt8] = []
         while received.count < back.count {
-            received += near.receive(exactly: min(500_000, back.count - received.count))
+            received += near.receive(exactly: min(150_000, back.count - received.count))
             let cut = try harness.perform(.cut)
             #expect(cut.isCut)
             #expect(try harness.perform(.counters).counters == cut.counters)
