@@ -101,7 +101,10 @@ let package = Package(
         library(
             "DRX",
             at: "DRX/Runtime",
-            ["CZstd", "CLZ4", "Wire", "DRXCore"]
+            [
+                "CZstd", "CLZ4", "CChecksum", "Primitives", "Wire", "DRXCore", "Reactor",
+                "Administration",
+            ]
         ),
 
         tool(
@@ -112,9 +115,24 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        tool(
+            "drxd",
+            [
+                "DRX", "Administration", "Reactor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
         tool("bsrsetup", ["Administration"]),
+        tool(
+            "drxctl",
+            [
+                "Administration", "Configuration", "DRXCore", "Primitives", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
 
         .target(
             name: "TestSupport",
@@ -140,7 +158,7 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
-        tests("DRXTests", ["DRX", "Wire"]),
+        tests("DRXTests", ["DRX", "DRXCore", "Wire", "Administration"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("InteropTests", ["bsradm"]),
