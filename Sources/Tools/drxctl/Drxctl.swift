@@ -71,7 +71,8 @@ struct Drxctl: ParsableCommand {
                 try Self.call(.up(arguments), &client)
             }
         case .down:
-            for report in try Self.reports(&client) where self.isNamed(report.name, report.resource) {
+            for report in try Self.reports(&client) where self.isNamed(report.name, report.resource)
+            {
                 try Self.call(.down(name: report.name), &client)
             }
         case .adjust:
