@@ -101,7 +101,10 @@ let package = Package(
         library(
             "DRX",
             at: "DRX/Runtime",
-            ["CZstd", "CLZ4", "Wire", "DRXCore"]
+            [
+                "CZstd", "CLZ4", "CChecksum", "Primitives", "Wire", "DRXCore", "Reactor",
+                "Administration",
+            ]
         ),
         library("LinkSimulation", ["CLinux", "Primitives", "Wire", "Administration"]),
 
@@ -113,6 +116,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        tool(
+            "drxd",
+            [
+                "DRX", "Administration", "Reactor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         tool("bsrmeta", ["Metadata"]),
         tool("bsradm", ["Configuration"]),
         tool("bsrsetup", ["Administration"]),
@@ -120,6 +131,9 @@ let package = Package(
             "drxsim",
             [
                 "LinkSimulation", "Administration", "Primitives",
+            "drxctl",
+            [
+                "Administration", "Configuration", "DRXCore", "Primitives", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -174,7 +188,7 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
-        tests("DRXTests", ["DRX", "Wire"]),
+        tests("DRXTests", ["DRX", "DRXCore", "Wire", "Administration"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("LinkSimulationTests", ["LinkSimulation", "Administration", "Wire"]),

@@ -6,6 +6,9 @@ package struct RelayConnection: Hashable, Sendable {
     package var name: String
     /// The resource.
     package var resource: String
+    /// The machines of the other relay, and of this one.
+    package var peerHosts: [String]
+    package var ownHosts: [String]
     /// Where the own engine's connections are accepted.
     package var inside: SocketAddress
     /// Where the other relay's connections are accepted.
@@ -40,6 +43,8 @@ extension Configuration {
                             RelayConnection(
                                 name: ([resource.name] + hosts).joined(separator: "-"),
                                 resource: resource.name,
+                                peerHosts: other.hosts,
+                                ownHosts: relay.hosts,
                                 inside: inside,
                                 outside: outside,
                                 peerOutside: peerOutside,
