@@ -131,6 +131,10 @@ let package = Package(
             "drxsim",
             [
                 "LinkSimulation", "Administration", "Primitives",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        tool(
             "drxctl",
             [
                 "Administration", "Configuration", "DRXCore", "Primitives", "Wire",
@@ -192,7 +196,6 @@ let package = Package(
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("LinkSimulationTests", ["LinkSimulation", "Administration", "Wire"]),
-        tests("InteropTests", ["bsradm"]),
         tests("TidyTests", []),
         tests(
             "SystemTests",

@@ -44,11 +44,6 @@ let unfinished: [Allowance] =
             reason: "fatalError where invariant(…) is meant"
         ),
         Allowance(
-            rule: .forceUnwrap,
-            path: "Sources/Engine/Runtime/EngineLoop+Clients.swift",
-            reason: "not yet seen to"
-        ),
-        Allowance(
             rule: .unchecked,
             path: "Tests/EngineTests/EngineNode.swift",
             reason: "says nowhere why it is safe"

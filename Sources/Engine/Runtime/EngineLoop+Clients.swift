@@ -178,10 +178,9 @@ extension EngineLoop {
         if staged.isEmpty {
             client.pointee.staged = 0..<0
         } else if staged.lowerBound > client.pointee.stage.count / 2 {
-            client.pointee.stage.baseAddress?.copyMemory(
-                from: UnsafeRawPointer(client.pointee.stage.baseAddress! + staged.lowerBound),
-                byteCount: staged.count
-            )
+            if let base = client.pointee.stage.baseAddress {
+                base.copyMemory(from: base + staged.lowerBound, byteCount: staged.count)
+            }
             client.pointee.staged = 0..<staged.count
         }
     }

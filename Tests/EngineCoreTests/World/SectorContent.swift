@@ -28,7 +28,7 @@ struct SectorContent {
                     count: Self.chunk
                 )
             }
-            self.chunks[sector / Self.chunk]![sector % Self.chunk] = newValue
+            self.chunks[sector / Self.chunk]?[sector % Self.chunk] = newValue
         }
     }
 

@@ -35,7 +35,7 @@ final class World {
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var queue = EventQueue()
     private(set) var nodes: [WorldNode] = []
-    private(set) var ledger: Ledger!
+    private(set) var ledger: Ledger?
     private(set) var applications: [Application] = []
     /// Events so far.
     private(set) var steps: UInt64 = 0
