@@ -9,9 +9,10 @@ import Wire
 
 /// Two engines that replicate a volume under load, with power cuts.
 ///
-/// After each cut: what a flush or FUA has confirmed is there, on the node that was cut off and, where
-/// the other one takes over, on that one; the real drbdmeta understands the metadata. At the end both
-/// data files are equal. All decisions follow from the seed; how processes and disks race does not.
+/// After each cut: what a flush or FUA has confirmed is there, on the node that was cut off and,
+/// where the other one takes over, on that one; the real drbdmeta understands the metadata. At the
+/// end both data files are equal. All decisions follow from the seed; how processes and disks race
+/// does not.
 package final class KillTest {
     /// What to do.
     package struct Options: Sendable {
@@ -168,7 +169,8 @@ package final class KillTest {
         try self.returnSecondary(wasPrimary: true)
     }
 
-    /// Ends the connection by `cut`; a Secondary that had everything keeps the state of this moment.
+    /// Ends the connection by `cut`; a Secondary that had everything keeps the state of this
+    /// moment.
     private func disconnect(_ cut: () throws -> Void) throws {
         let state = try self.second.state()
         try cut()
@@ -202,7 +204,9 @@ package final class KillTest {
         self.load.start(socketPath: self.first.nbdSocket)
     }
 
-    /// The Secondary comes back and connects. It may be cut off again while it gets what it lacks.
+    /// The Secondary comes back and connects.
+    ///
+    /// It may be cut off again while it gets what it lacks.
     private func returnSecondary(wasPrimary: Bool = false) throws {
         try self.recover(self.second, wasPrimary: wasPrimary)
         if self.first.isRunning, try self.first.state().replication == .off {
@@ -230,8 +234,8 @@ package final class KillTest {
         if disk > .inconsistent { try self.checkConsistent(found, node, disk) }
     }
 
-    /// A disk that claims to be consistent is as it was when the connection ended, or has got everything
-    /// since: never half of a resync.
+    /// A disk that claims to be consistent is as it was when the connection ended, or has got
+    /// everything since: never half of a resync.
     private func checkConsistent(
         _ found: [UInt32?],
         _ node: EngineProcess,
