@@ -11,6 +11,13 @@ extension EngineLoop {
         var options = ConnectionOptions()
         options.sendSegments = 2048
         options.sendCopyByteCount = 131_072
+        // A client whose machine is gone must not keep a volume in use.
+        options.keepAlive = ConnectionOptions.KeepAlive(
+            idle: .seconds(15),
+            interval: .seconds(5),
+            probes: 3
+        )
+        options.userTimeout = .seconds(30)
         return options
     }
 
