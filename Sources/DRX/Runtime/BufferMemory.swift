@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Primitives
 import Synchronization
 
 /// The memory of a large transmit buffer, faulted in from its front by a thread of its own, so that
@@ -35,10 +36,9 @@ final class BufferMemory: Sendable {
     deinit { munmap(self.start, self.byteCount) }
 
     var start: UnsafeMutableRawPointer {
-        guard let start = UnsafeMutableRawPointer(bitPattern: self.address) else {
-            fatalError("mapped memory has an address")
-        }
-        return start
+        let start = UnsafeMutableRawPointer(bitPattern: self.address)
+        invariant(start != nil, "mapped memory has an address")
+        return start.unsafelyUnwrapped
     }
 
     /// Ends the thread after its present piece.

@@ -16,8 +16,8 @@ struct Drxctl: ParsableCommand {
         commandName: "drxctl",
         abstract: "Brings relay connections up and down and shows them.",
         discussion: """
-            up, down, adjust: connections of the named resources, by default all. They are taken from \
-            the proxy sections of the configuration file.
+            up, down, adjust: connections of the named resources, by default all. They are taken \
+            from the proxy sections of the configuration file.
             status, memusage, statistics: what drxd relays, its buffers, and its traffic.
             """,
         version: "0.1.0"

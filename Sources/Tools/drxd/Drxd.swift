@@ -11,8 +11,8 @@ struct Drxd: ParsableCommand {
         commandName: "drxd",
         abstract: "The bsr relay: carries replication over a WAN through a large buffer.",
         discussion: """
-            Runs in the foreground, logs to stderr and starts with nothing configured; drxctl up brings \
-            connections up. It is ready when its control socket, RUN-DIR/drxd.sock, answers.
+            Runs in the foreground, logs to stderr and starts with nothing configured; drxctl up \
+            brings connections up. It is ready when its control socket, RUN-DIR/drxd.sock, answers.
             """,
         version: "0.1.0"
     )

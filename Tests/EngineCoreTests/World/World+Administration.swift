@@ -29,7 +29,8 @@ extension World {
             self.nodes[node].replies[identifier] != nil
         }
         self.note(
-            "node \(node): \(command) -> \(self.nodes[node].replies[identifier].map { "\($0)" } ?? "-")"
+            "node \(node): \(command) -> "
+                + (self.nodes[node].replies[identifier].map { "\($0)" } ?? "-")
         )
         return self.nodes[node].replies[identifier] ?? .unknownError
     }

@@ -311,7 +311,8 @@ package final class KillTest {
             try self.checkLoad()
             guard Date() < end else {
                 throw KillTestFailure(
-                    "no \(what) after \(seconds) s: \(try self.first.state()) \(try self.second.state())"
+                    "no \(what) after \(seconds) s: \(try self.first.state()) "
+                        + "\(try self.second.state())"
                 )
             }
             usleep(5_000)

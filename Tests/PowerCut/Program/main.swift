@@ -15,7 +15,8 @@ let seed = words.dropFirst().first.flatMap { UInt64($0) } ?? UInt64.random(in: 0
 let skipped = words.dropFirst(2).first.map { DiskFlush(rawValue: $0) }
 guard words.count <= 3, skipped != .some(nil) else {
     say(
-        "usage: kill-test [KILLS] [SEED] [\(DiskFlush.allCases.map(\.rawValue).joined(separator: "|"))]"
+        "usage: kill-test [KILLS] [SEED] ["
+            + DiskFlush.allCases.map(\.rawValue).joined(separator: "|") + "]"
     )
     exit(2)
 }
