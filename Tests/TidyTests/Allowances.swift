@@ -74,11 +74,7 @@ let unfinished: [Allowance] =
     }
 
 private let commentsWiderThan100Columns = [
-    "Sources/Engine/Core/Peer/",
-    "Sources/Engine/Core/Request/",
     "Sources/Engine/Core/Resource/",
-    "Sources/Engine/Core/Volume/",
-    "Sources/Engine/Runtime/",
     "Sources/Metadata/",
     "Sources/Reactor/",
     "Sources/Tools/bsrd/",
