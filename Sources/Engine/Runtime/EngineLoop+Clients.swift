@@ -331,7 +331,7 @@ extension EngineLoop {
 
     /// Ends the sessions of all clients: those of one resource by force, or all in good order.
     func disconnectClients(of resource: Int) {
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index)
             && self.client(index).pointee.resource == resource
         {
@@ -340,7 +340,7 @@ extension EngineLoop {
     }
 
     func shutdownClients() {
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             self.tell(index, .shutdown)
         }
@@ -357,7 +357,7 @@ extension EngineLoop {
     func serveClientDeadlines() {
         let now = self.reactor.now
         self.state.pointee.nextClientDeadline = .distantFuture
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             if self.client(index).pointee.session.nextDeadline <= now { self.tell(index, .timer) }
             guard self.state.pointee.clients.contains(index) else { continue }

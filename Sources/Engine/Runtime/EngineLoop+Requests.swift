@@ -105,11 +105,11 @@ extension EngineLoop {
     func serveBufferWaiters() {
         guard self.state.pointee.hasBufferWaiters else { return }
         self.state.pointee.hasBufferWaiters = false
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             self.serveBufferWaiters(index)
         }
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             self.resumePeer(index)
         }

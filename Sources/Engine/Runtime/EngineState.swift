@@ -50,7 +50,7 @@ struct EngineState: ~Copyable {
     var directory = ExportDirectory([])
     var random: SeededRandom
     /// Memory of connections that are being closed, by slot.
-    var retiredStreams: [UInt32: PeerStream] = [:]
+    var retiredStreams: [UInt32: UnsafeMutablePointer<PeerStream>] = [:]
     var retiredMemory: [UInt32: UnsafeMutableRawBufferPointer] = [:]
     var nextClientDeadline = Instant.distantFuture
     /// Whether a client or a peer waits for a buffer.
@@ -69,5 +69,6 @@ struct EngineState: ~Copyable {
     deinit {
         self.owners.deallocate()
         self.fileOwners.deallocate()
+        for stream in self.retiredStreams.values { PeerStream.destroy(stream) }
     }
 }

@@ -63,9 +63,12 @@ struct PacketWriter {
     mutating func raw(_ value: UInt64) { self.append(value) }
 
     mutating func zeroes(_ count: Int) {
-        for _ in 0..<count { self.append(UInt8(0)) }
+        invariant(count <= self.memory.count - self.count, "memory for a packet's head")
+        for offset in self.count..<self.count + count { self.memory[offset] = 0 }
+        self.count += count
     }
 
+    @inline(__always)
     private mutating func append<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
         let size = MemoryLayout<Value>.size
         invariant(size <= self.memory.count - self.count, "memory for a packet's head")

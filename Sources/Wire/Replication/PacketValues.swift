@@ -131,20 +131,25 @@ package enum AfterSplitBrainPolicy: UInt32, Hashable, Sendable, BitwiseCopyable,
     }
 }
 
-/// The name of a digest algorithm, at most 63 bytes, in place.
+/// The name of a digest algorithm, in place.
 ///
-/// Empty means none.
+/// Empty means none. Own names have at most ``AlgorithmName/byteCountMaximum`` bytes, which all that
+/// are in use do. Of a longer one that the peer sends one byte more is kept: enough to see that it
+/// is none of ours, and packets stay small.
 package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
-    private var bytes: InlineArray<64, UInt8>
+    /// The most bytes of an own name.
+    package static let byteCountMaximum = 22
+
+    private var bytes: InlineArray<24, UInt8>
 
     /// No algorithm.
     package init() { self.bytes = .init(repeating: 0) }
 
-    /// The name `text`; nil if it has more than 63 bytes or a NUL.
+    /// The name `text`; nil if it is too long or has a NUL.
     package init?(_ text: String) {
         // Not filled in `self`: see `ShortBytes` for what the optimiser makes of that.
-        var bytes = InlineArray<64, UInt8>(repeating: 0)
-        guard text.utf8.count < ReplicationLimits.algorithmNameByteCount else { return nil }
+        var bytes = InlineArray<24, UInt8>(repeating: 0)
+        guard text.utf8.count <= Self.byteCountMaximum else { return nil }
         for (index, byte) in text.utf8.enumerated() {
             guard byte != 0 else { return nil }
             bytes[index] = byte
@@ -156,14 +161,14 @@ package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
     ///
     /// What follows it is ignored.
     init?(_ reader: borrowing PacketReader, at offset: Int, count: Int) {
-        var bytes = InlineArray<64, UInt8>(repeating: 0)
+        var bytes = InlineArray<24, UInt8>(repeating: 0)
         for index in 0..<min(count, ReplicationLimits.algorithmNameByteCount) {
             let byte = reader.byte(at: offset + index)
             guard byte != 0 else {
                 self.bytes = bytes
                 return
             }
-            bytes[index] = byte
+            if index <= Self.byteCountMaximum { bytes[index] = byte }
         }
         return nil
     }
@@ -180,7 +185,7 @@ package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
 
     /// The name and as many zeroes as make `count` bytes.
     func write(_ count: Int, into writer: inout PacketWriter) {
-        for index in 0..<count { writer.byte(self.bytes[index]) }
+        for index in 0..<count { writer.byte(index < self.bytes.count ? self.bytes[index] : 0) }
     }
 
     package static func == (left: Self, right: Self) -> Bool {

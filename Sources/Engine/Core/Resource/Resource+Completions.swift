@@ -191,6 +191,7 @@ extension Resource {
     }
 
     /// A write has succeeded if one copy that counts has it.
+    @inline(__always)
     private func outcomeOfWrite(_ slot: UInt32) -> ClientError? {
         let flags = self.requests[slot].flags
         if flags.contains(.localDone), !flags.contains(.peerIsOnlyCopy) { return nil }

@@ -104,10 +104,8 @@ package struct Resource: ~Copyable {
         case .transportLost(let loss): self.connectionLost(loss, at: now)
         case .packet(let socket, let volume, let packet, let buffer, let bytes):
             self.receive(socket, volume, packet, buffer, bytes, at: now)
-        case .authentication(let packet, let bytes, let length):
-            self.receiveAuthentication(packet, bytes, length, at: now)
-        case .responsesComputed(let own, let expected):
-            self.handshake(.responsesComputed(own: own, expected: expected), at: now)
+        case .authentication(let step, let bytes, let length):
+            self.receiveAuthentication(step, bytes, length, at: now)
         case .dataPacketsSent(let count): self.dataPacketsSent(count, at: now)
         case .sendBlocked(let socket):
             self.liveness(socket == .data ? .dataSendBlocked : .metaSendBlocked, at: now)
