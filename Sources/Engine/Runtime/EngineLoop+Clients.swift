@@ -142,8 +142,9 @@ extension EngineLoop {
     /// True if it has taken any.
     private func takeStagedBytes(_ index: Int) -> Bool {
         let client = self.client(index)
-        guard case .bytes(let minimum) = client.pointee.session.input,
-            client.pointee.staged.count >= minimum, client.pointee.payload == nil
+        guard !client.pointee.staged.isEmpty, client.pointee.payload == nil,
+            case .bytes(let minimum) = client.pointee.session.input,
+            client.pointee.staged.count >= minimum
         else { return false }
         let bytes = UnsafeRawBufferPointer(
             rebasing: client.pointee.stage[client.pointee.staged]

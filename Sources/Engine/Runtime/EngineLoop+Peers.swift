@@ -158,7 +158,9 @@ extension EngineLoop {
     /// The kernel has taken the payload of a packet.
     func peerSent(_ index: Int, _ socket: PacketSocket, _ token: UInt64) {
         self.releaseSent(token)
-        guard socket == .data, let stream = self.stream(index, socket) else { return }
+        guard self.resource(index).pointee.core.awaitsSentPackets, socket == .data,
+            let stream = self.stream(index, socket)
+        else { return }
         let low = PeerToken(raw: token).packet
         var packet = stream.pointee.sentPackets & ~0xFFFF_FFFF | low
         if packet > stream.pointee.sentPackets { packet -= 1 << 32 }

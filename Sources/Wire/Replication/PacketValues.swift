@@ -22,28 +22,30 @@ package struct BarrierNumber: RawRepresentable, Hashable, Sendable, BitwiseCopya
 /// The `dp_flags` of a write (§3.2).
 ///
 /// Unknown bits are kept and ignored.
-package struct DataFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package let rawValue: UInt32
+public struct DataFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    /// The bits as they are sent.
+    public let rawValue: UInt32
 
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// Takes any bits.
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// The application marked the request synchronous.
-    package static let synchronous = Self(rawValue: 0x002)
+    @inlinable package static var synchronous: Self { Self(rawValue: 0x002) }
     /// The sender resyncs: a receiver that has written the range may clear its bits.
-    package static let maySetInSync = Self(rawValue: 0x004)
-    package static let unplug = Self(rawValue: 0x008)
+    @inlinable package static var maySetInSync: Self { Self(rawValue: 0x004) }
+    @inlinable package static var unplug: Self { Self(rawValue: 0x008) }
     /// Force unit access: durable before the ack.
-    package static let fua = Self(rawValue: 0x010)
+    @inlinable package static var fua: Self { Self(rawValue: 0x010) }
     /// What was written before is durable before this write begins.
-    package static let flush = Self(rawValue: 0x020)
+    @inlinable package static var flush: Self { Self(rawValue: 0x020) }
     /// With P_TRIM; with P_ZEROES: the range may be deallocated.
-    package static let discard = Self(rawValue: 0x040)
+    @inlinable package static var discard: Self { Self(rawValue: 0x040) }
     /// The receiver must send P_RECV_ACK (protocol B).
-    package static let sendReceiveAck = Self(rawValue: 0x080)
+    @inlinable package static var sendReceiveAck: Self { Self(rawValue: 0x080) }
     /// The receiver must send P_WRITE_ACK (protocol C).
-    package static let sendWriteAck = Self(rawValue: 0x100)
-    package static let writeSame = Self(rawValue: 0x200)
-    package static let zeroes = Self(rawValue: 0x400)
+    @inlinable package static var sendWriteAck: Self { Self(rawValue: 0x100) }
+    @inlinable package static var writeSame: Self { Self(rawValue: 0x200) }
+    @inlinable package static var zeroes: Self { Self(rawValue: 0x400) }
 }
 
 /// The flags of P_UUIDS (§4.7).
@@ -89,7 +91,7 @@ package struct SizesFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
 }
 
 /// When a write counts as done: protocol A, B or C.
-package enum ReplicationProtocol: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public enum ReplicationProtocol: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case a = 1
     case b = 2
     case c = 3

@@ -146,6 +146,11 @@ extension Resource {
         }
     }
 
+    /// Whether ``ResourceEvent/dataPacketsSent(_:)`` is of interest: with protocol A only.
+    package var awaitsSentPackets: Bool {
+        self.parameters.network.replicationProtocol == .a && self.nextHandOver != Request.none
+    }
+
     /// Protocol A: writes whose packets the kernel has taken may complete.
     mutating func dataPacketsSent(_ count: UInt64, at now: Instant) {
         guard self.parameters.network.replicationProtocol == .a else { return }

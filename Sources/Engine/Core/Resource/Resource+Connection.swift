@@ -121,7 +121,7 @@ extension Resource {
 
     /// Feeds the watch, if a connection stands, and carries out what it asks.
     mutating func liveness(_ event: Liveness.Event, at now: Instant) {
-        guard self.liveness != nil else { return }
+        guard self.liveness?.note(event, at: now) == false else { return }
         var actions = Liveness.Actions()
         self.liveness?.receive(event, at: now, into: &actions)
         while let action = actions.popFirst() {
