@@ -210,16 +210,12 @@ extension EngineLoop {
             self.tell(index, .replySent(slot: slot))
             return true
         }
-        let isQueued = withUnsafeTemporaryAllocation(
-            byteCount: NBDLimits.replyHeadByteCountMaximum,
-            alignment: 8
-        ) { memory in
-            let count = self.encodeHead(index, slot, into: memory)
-            return self.reactor.send(
-                copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
-                on: client.pointee.connection
-            )
-        }
+        let memory = self.state.pointee.head
+        let count = self.encodeHead(index, slot, into: memory)
+        let isQueued = self.reactor.send(
+            copying: UnsafeRawBufferPointer(start: memory.baseAddress, count: count),
+            on: client.pointee.connection
+        )
         guard isQueued else { return false }
         if client.pointee.requests[Int(slot)].payloadByteCount == 0 {
             self.tell(index, .replySent(slot: slot))

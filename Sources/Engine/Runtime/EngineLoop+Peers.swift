@@ -67,21 +67,17 @@ extension EngineLoop {
     ) -> Bool {
         guard self.reactor.reserve(2, byteCount: 8192, on: stream.pointee.connection) else { return false }
         let agreement = self.resource(index).pointee.agreement
-        withUnsafeTemporaryAllocation(
-            byteCount: ReplicationLimits.headByteCount,
-            alignment: 8
-        ) { memory in
-            let count = packet.encode(
-                into: memory,
-                volume: volume,
-                trailing: Int(bytes),
-                under: agreement
-            )
-            _ = self.reactor.send(
-                copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
-                on: stream.pointee.connection
-            )
-        }
+        let memory = self.state.pointee.head
+        let count = packet.encode(
+            into: memory,
+            volume: volume,
+            trailing: Int(bytes),
+            under: agreement
+        )
+        _ = self.reactor.send(
+            copying: UnsafeRawBufferPointer(start: memory.baseAddress, count: count),
+            on: stream.pointee.connection
+        )
         stream.pointee.sentPackets += 1
         guard buffer != .none else { return true }
         let isQueued = self.reactor.send(

@@ -50,6 +50,8 @@ extension EngineLoop {
         }
     }
 
+    /// Not inlined: a look at a variable of this class costs an exclusivity check per action.
+    @inline(never)
     private func noteChange(_ index: Int, _ change: ResourceChange) {
         switch change {
         case .resource, .volume: self.refreshDirectory()

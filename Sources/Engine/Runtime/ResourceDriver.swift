@@ -62,14 +62,16 @@ struct ResourceDriver: ~Copyable {
 
     /// When the pairing of sockets wants to be told the time.
     var pairingDeadline: Instant {
-        switch self.pairing {
-        case .some(let pairing): pairing.nextDeadline
-        case .none: .distantFuture
+        mutating get {
+            switch self.pairing {
+            case .some(let pairing): pairing.nextDeadline
+            case .none: .distantFuture
+            }
         }
     }
 
     var nextDeadline: Instant {
-        min(self.core.nextDeadline, self.pairingDeadline, self.lossDeadline)
+        mutating get { min(self.core.nextDeadline, self.pairingDeadline, self.lossDeadline) }
     }
 }
 

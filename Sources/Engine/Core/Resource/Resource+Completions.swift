@@ -147,8 +147,12 @@ extension Resource {
     }
 
     /// Whether ``ResourceEvent/dataPacketsSent(_:)`` is of interest: with protocol A only.
+    ///
+    /// Mutating because a getter's resource would be copied.
     package var awaitsSentPackets: Bool {
-        self.parameters.network.replicationProtocol == .a && self.nextHandOver != Request.none
+        mutating get {
+            self.parameters.network.replicationProtocol == .a && self.nextHandOver != Request.none
+        }
     }
 
     /// Protocol A: writes whose packets the kernel has taken may complete.

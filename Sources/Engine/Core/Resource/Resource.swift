@@ -159,18 +159,22 @@ package struct Resource: ~Copyable {
     // MARK: Time
 
     /// When ``ResourceEvent/timer`` is due.
+    ///
+    /// Mutating because a getter's resource would be copied.
     package var nextDeadline: Instant {
-        var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
-        switch self.handshake {
-        case .some(let handshake): next = min(next, handshake.nextDeadline)
-        case .none: break
+        mutating get {
+            var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
+            switch self.handshake {
+            case .some(let handshake): next = min(next, handshake.nextDeadline)
+            case .none: break
+            }
+            switch self.liveness {
+            case .some(let liveness): next = min(next, liveness.nextDeadline)
+            case .none: break
+            }
+            if case .unconnected(let until) = self.link, !self.isDraining { next = min(next, until) }
+            return next
         }
-        switch self.liveness {
-        case .some(let liveness): next = min(next, liveness.nextDeadline)
-        case .none: break
-        }
-        if case .unconnected(let until) = self.link, !self.isDraining { next = min(next, until) }
-        return next
     }
 
     private mutating func timer(at now: Instant) {
