@@ -231,8 +231,8 @@ extension EngineLoop {
         into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
         let client = self.client(index)
-        let state = client.pointee.requests[Int(slot)]
-        guard state.isBlockStatus, let request = state.request else {
+        let state = client.pointee.requests + Int(slot)
+        guard state.pointee.isBlockStatus, let request = state.pointee.request else {
             return client.pointee.session.encodeReply(of: slot, into: memory)
         }
         // What is allocated is not known here: everything counts as data.

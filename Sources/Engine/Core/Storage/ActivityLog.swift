@@ -239,6 +239,7 @@ package struct ActivityLog: ~Copyable {
     // MARK: What to do
 
     /// Whether the planned transaction waits for a data flush that has not started.
+    @inline(__always)
     package func needsFlush(_ flushes: FlushClock) -> Bool {
         self.phase == .preparing && self.writesUpdates && !flushes.willCover(self.neededFlush)
     }
