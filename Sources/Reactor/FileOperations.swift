@@ -254,11 +254,26 @@ extension Reactor {
     }
 
     private func writeInline(_ job: BlockingPool.Job) {
+        let file = self.files[self.fileOperations[job.operation].pointee.file]
+        let sleeps = self.sleepsBeforeInlineWrites()
         let start = Self.readClock()
         let result = BlockingPool.perform(job)
-        let file = self.files[self.fileOperations[job.operation].pointee.file]
-        file.pointee.inlineWriting.note(from: start, to: Self.readClock())
+        file.pointee.inlineWriting.note(
+            from: start,
+            to: Self.readClock(),
+            hasSlept: clinux_count_sleeps() > sleeps
+        )
         self.fileOperationCompleted(job.operation, Int32(result))
+    }
+
+    /// How often the thread had slept before the first write of the turn that is made on the loop:
+    /// nothing else makes it sleep between two of them.
+    private func sleepsBeforeInlineWrites() -> Int64 {
+        if self.loop.pointee.sleepsCountedAt != self.now {
+            self.loop.pointee.sleepsCountedAt = self.now
+            self.loop.pointee.sleeps = clinux_count_sleeps()
+        }
+        return self.loop.pointee.sleeps
     }
 
     private func submitAllocation(_ slot: UInt32, _ mode: Int32) {

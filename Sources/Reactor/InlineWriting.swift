@@ -7,11 +7,12 @@ package import Primitives
 /// A copy into the page cache takes less time than waking a thread for it, but the kernel may make
 /// a writer wait: for the old content of a part of a page, for a commit of the journal, or because
 /// too many pages are dirty. Therefore only writes of a few whole pages are made on the loop, and
-/// after one that has taken long the threads have their turn for a while.
+/// after one that has waited long the threads have their turn for a while. One that has taken long
+/// only because the processor was busy with others does not count.
 package struct InlineWriting: BitwiseCopyable {
     /// The most bytes that are written on the loop at once.
     package static var byteCountMaximum: Int { 65_536 }
-    /// A write that takes longer has been made to wait.
+    /// A write that takes longer is suspected of having waited.
     package static var patience: TimeSpan { .milliseconds(2) }
     /// How long nothing is written on the loop afterwards.
     package static var rest: TimeSpan { .milliseconds(50) }
@@ -29,8 +30,13 @@ package struct InlineWriting: BitwiseCopyable {
             && offset % UInt64(Self.pageByteCount) == 0 && self.restsUntil <= now
     }
 
-    /// Notes how long a write on the loop has taken.
-    package mutating func note(from start: Instant, to end: Instant) {
-        if end.since(start) > Self.patience { self.restsUntil = end + Self.rest }
+    /// Notes how long a write on the loop has taken, and whether the thread has slept meanwhile.
+    package mutating func note(
+        from start: Instant,
+        to end: Instant,
+        hasSlept: @autoclosure () -> Bool
+    ) {
+        guard end.since(start) > Self.patience, hasSlept() else { return }
+        self.restsUntil = end + Self.rest
     }
 }

@@ -62,6 +62,9 @@ package final class Reactor {
         /// A listener waits for a free connection.
         var hasFullTable = false
         var driverTimers = 0
+        /// How often the thread had slept when the turn of this time made its first buffered write.
+        var sleeps: Int64 = 0
+        var sleepsCountedAt = Instant.zero
     }
 
     /// Sets up the ring, the memory and the writer threads.

@@ -22,10 +22,12 @@ import Testing
 
     @Test func `leaves writes to the threads for a while after one that has waited`() {
         var writing = InlineWriting()
-        writing.note(from: Self.start, to: Self.start + .microseconds(2000))
+        writing.note(from: Self.start, to: Self.start + .microseconds(2000), hasSlept: true)
         #expect(writing.accepts(offset: 0, byteCount: 4096, at: Self.start))
         let end = Self.start + .microseconds(2001)
-        writing.note(from: Self.start, to: end)
+        writing.note(from: Self.start, to: end, hasSlept: false)
+        #expect(writing.accepts(offset: 0, byteCount: 4096, at: end))
+        writing.note(from: Self.start, to: end, hasSlept: true)
         #expect(!writing.accepts(offset: 0, byteCount: 4096, at: end))
         #expect(!writing.accepts(offset: 0, byteCount: 4096, at: end + .microseconds(49_999)))
         #expect(writing.accepts(offset: 0, byteCount: 4096, at: end + .milliseconds(50)))

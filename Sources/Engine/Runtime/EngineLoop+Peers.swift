@@ -46,7 +46,11 @@ extension EngineLoop {
         self.deliver(.sendBlocked(stream.pointee.socket), to: index)
     }
 
-    private func trySend(_ action: ResourceAction, _ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) -> Bool {
+    private func trySend(
+        _ action: ResourceAction,
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>
+    ) -> Bool {
         switch action {
         case .send(_, let volume, let packet, let buffer, let bytes):
             return self.send(index, stream, volume, packet, buffer, bytes)
@@ -65,7 +69,9 @@ extension EngineLoop {
         _ buffer: BufferHandle,
         _ bytes: UInt32
     ) -> Bool {
-        guard self.reactor.reserve(2, byteCount: 8192, on: stream.pointee.connection) else { return false }
+        guard self.reactor.reserve(2, byteCount: 8192, on: stream.pointee.connection) else {
+            return false
+        }
         let agreement = self.resource(index).pointee.agreement
         let memory = self.state.pointee.head
         let count = packet.encode(
@@ -93,7 +99,11 @@ extension EngineLoop {
     }
 
     /// All packets of a bitmap at once: nothing may come between them.
-    private func sendBitmap(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>, _ volume: UInt16) -> Bool {
+    private func sendBitmap(
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>,
+        _ volume: UInt16
+    ) -> Bool {
         let agreement = self.resource(index).pointee.agreement
         guard let number = self.number(index, volume) else { return true }
         stream.pointee.sentPackets += 1
@@ -199,7 +209,9 @@ extension EngineLoop {
         stream.pointee.compact()
         stream.pointee.isReceiving = self.reactor.receive(
             on: stream.pointee.connection,
-            into: UnsafeMutableRawBufferPointer(rebasing: stream.pointee.stage[stream.pointee.staged.upperBound...])
+            into: UnsafeMutableRawBufferPointer(
+                rebasing: stream.pointee.stage[stream.pointee.staged.upperBound...]
+            )
         )
     }
 
@@ -215,7 +227,8 @@ extension EngineLoop {
             stream.pointee.incoming?.filled += count
             if !isEnd { self.finishIncoming(index, stream) }
         } else {
-            stream.pointee.staged = stream.pointee.staged.lowerBound..<stream.pointee.staged.upperBound + count
+            stream.pointee.staged =
+                stream.pointee.staged.lowerBound..<stream.pointee.staged.upperBound + count
         }
         if isEnd {
             self.decodeStaged(index, stream)
@@ -239,14 +252,18 @@ extension EngineLoop {
     /// Memory, or room in the core's tables, has come back.
     func resumePeer(_ index: Int) {
         self.resumeReadsForPeer(index)
-        guard let stream = self.resource(index).pointee.data, stream.pointee.isStarved else { return }
+        guard let stream = self.resource(index).pointee.data, stream.pointee.isStarved else {
+            return
+        }
         stream.pointee.isStarved = false
         self.decodeStaged(index, stream)
         self.receiveUnlessFull(index, stream)
     }
 
     private func decodeStaged(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
-        while self.isCurrent(index, stream), stream.pointee.incoming == nil, !stream.pointee.staged.isEmpty {
+        while self.isCurrent(index, stream), stream.pointee.incoming == nil,
+            !stream.pointee.staged.isEmpty
+        {
             if stream.pointee.socket == .data,
                 !self.resource(index).pointee.core.acceptsPeerRequests
             {
@@ -266,7 +283,9 @@ extension EngineLoop {
     }
 
     /// Takes the next packet from the stage; false if it has not all arrived or has no memory.
-    private func decodeNext(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) throws(WireError) -> Bool {
+    private func decodeNext(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>)
+        throws(WireError) -> Bool
+    {
         let bytes = UnsafeRawBufferPointer(rebasing: stream.pointee.stage[stream.pointee.staged])
         let progress = try PacketFrame.decode(
             bytes.bytes,
@@ -284,7 +303,9 @@ extension EngineLoop {
         let trailing = UnsafeRawBufferPointer(
             rebasing: bytes[frame.headByteCount..<frame.headByteCount + frame.trailingByteCount]
         )
-        stream.pointee.staged = stream.pointee.staged.dropFirst(frame.headByteCount + frame.trailingByteCount)
+        stream.pointee.staged = stream.pointee.staged.dropFirst(
+            frame.headByteCount + frame.trailingByteCount
+        )
         self.deliver(frame, trailing, index, stream)
         return true
     }
@@ -332,7 +353,11 @@ extension EngineLoop {
     }
 
     /// A packet with payload: staged bytes are moved to a buffer, the rest is received into it.
-    private func beginPayload(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>, _ frame: PacketFrame) -> Bool {
+    private func beginPayload(
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>,
+        _ frame: PacketFrame
+    ) -> Bool {
         guard let buffer = self.reactor.buffers.lease(max(1, frame.trailingByteCount)) else {
             stream.pointee.isStarved = true
             return false

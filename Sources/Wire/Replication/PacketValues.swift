@@ -135,9 +135,9 @@ package enum AfterSplitBrainPolicy: UInt32, Hashable, Sendable, BitwiseCopyable,
 
 /// The name of a digest algorithm, in place.
 ///
-/// Empty means none. Own names have at most ``AlgorithmName/byteCountMaximum`` bytes, which all that
-/// are in use do. Of a longer one that the peer sends one byte more is kept: enough to see that it
-/// is none of ours, and packets stay small.
+/// Empty means none. Own names have at most ``AlgorithmName/byteCountMaximum`` bytes, which all
+/// that are in use do. Of a longer one that the peer sends one byte more is kept: enough to see
+/// that it is none of ours, and packets stay small.
 package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
     /// The most bytes of an own name.
     package static let byteCountMaximum = 22

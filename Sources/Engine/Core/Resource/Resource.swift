@@ -172,7 +172,9 @@ package struct Resource: ~Copyable {
             case .some(let liveness): next = min(next, liveness.nextDeadline)
             case .none: break
             }
-            if case .unconnected(let until) = self.link, !self.isDraining { next = min(next, until) }
+            if case .unconnected(let until) = self.link, !self.isDraining {
+                next = min(next, until)
+            }
             return next
         }
     }
