@@ -108,6 +108,10 @@ package struct PeerConfiguration: Sendable {
 /// A socket that may become one of the two.
 struct PairingSocket {
     var connection: ConnectionID
+    /// Whether the pairing knows the socket: it was accepted, or its dial has succeeded.
+    ///
+    /// The kernel forgets that when the peer resets the connection.
+    var isConnected = false
     /// Holds the first packet of an accepted socket.
     var header: UnsafeMutableRawBufferPointer?
 }
