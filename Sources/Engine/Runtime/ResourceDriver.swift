@@ -32,6 +32,8 @@ struct ResourceDriver: ~Copyable {
     var agreement = WireAgreement.none
     /// When the connection counts as lost because its meta socket has ended.
     var lossDeadline = Instant.distantFuture
+    /// Why the connection is StandAlone, as the log has it.
+    var toldRefusal: ConnectionRefusal?
     var ownChallenge = ShortBytes()
     /// Commands of the control path that await their answers.
     var replies: [UInt32: @Sendable (StateChangeCode) -> Void] = [:]
