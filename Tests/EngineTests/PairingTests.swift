@@ -11,7 +11,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(1))) struct PairingTests {
     private static let initialData: [UInt8] = [0x83, 0x74, 0x02, 0x67, 0xFF, 0xF2, 0, 0]
     private static let initialMeta: [UInt8] = [0x83, 0x74, 0x02, 0x67, 0xFF, 0xF1, 0, 0]
-    private static let features: [UInt8] = [0x83, 0x74, 0x02, 0x67, 0xFF, 0xFE, 0, 80]
+    private static let features: [UInt8] = [0x83, 0x74, 0x02, 0x67, 0xFF, 0xFE, 0, 72]
 
     @Test("CONN-03 a socket that the peer resets before our first packet leaves is dialled again")
     func resetSocket() throws {

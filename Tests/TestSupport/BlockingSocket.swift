@@ -82,7 +82,8 @@ package final class BlockingSocket: Sendable {
     }
 
     /// Waits for the next bytes, at most for `time`.
-    package func receive(_ maximum: Int = 65_536, within time: TimeSpan = .seconds(30)) -> Received {
+    package func receive(_ maximum: Int = 65_536, within time: TimeSpan = .seconds(30)) -> Received
+    {
         self.setTime(time, SO_RCVTIMEO)
         var bytes = [UInt8](repeating: 0, count: maximum)
         let count = recv(self.descriptor, &bytes, maximum, 0)

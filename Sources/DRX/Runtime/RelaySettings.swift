@@ -65,7 +65,8 @@ struct RelaySettings {
             arguments.resource, arguments.peerNodes.joined(separator: "_"),
             arguments.ownNodes.joined(separator: "_"),
         ] {
-            guard (1...BridgeLimits.nameMaximum).contains(text.utf8.count), Self.isPlain(text) else {
+            guard (1...BridgeLimits.nameMaximum).contains(text.utf8.count), Self.isPlain(text)
+            else {
                 throw RelaySettingsError(
                     description: "a connection's resource and node names must have 1 to "
                         + "\(BridgeLimits.nameMaximum) bytes and no control characters"
@@ -149,8 +150,9 @@ struct RelaySettings {
     /// What is the same for all connections that share an outside address.
     static var bridgeOptions: ConnectionOptions {
         var options = ConnectionOptions()
-        // No TCP_USER_TIMEOUT: the kernel counts it also while a living remote relay keeps its window
-        // shut because its engine does not read. The silence between relays ends a dead bridge.
+        // No TCP_USER_TIMEOUT: the kernel counts it also while a living remote relay keeps its
+        // window shut because its engine does not read. The silence between relays ends a dead
+        // bridge.
         options.congestionControl = "bbr"
         return options
     }

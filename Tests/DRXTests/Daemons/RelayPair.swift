@@ -21,7 +21,7 @@ final class RelayPair {
     init(
         plugin: RelayArguments.Step? = nil,
         memoryLimit: UInt64 = 4 << 20,
-        link settings: LinkSettings = LinkSettings(delay: .milliseconds(2)),
+        link settings: LinkSettings = LinkSettings(delay: .milliseconds(2), rate: 400_000_000),
         change: (inout RelayArguments) -> Void = { _ in }
     ) throws {
         self.alpha = try RelaySite("alpha", peer: "beta")
