@@ -241,6 +241,17 @@ extension EngineLoop {
             to: index
         )
         self.receivePeer(index, dataStream)
-        self.receivePeer(index, metaStream)
+    }
+
+    /// Reads the meta socket once the handshake is over.
+    ///
+    /// A peer that is through with it pings at once, and the ping may overtake its handshake, which
+    /// goes over the data socket.
+    func receiveMeta(_ index: Int) {
+        let resource = self.resource(index)
+        guard resource.pointee.core.link == .established, let meta = resource.pointee.meta else {
+            return
+        }
+        self.receivePeer(index, meta)
     }
 }

@@ -53,7 +53,9 @@ extension EngineLoop {
     private func noteChange(_ index: Int, _ change: ResourceChange) {
         switch change {
         case .resource, .volume: self.refreshDirectory()
-        case .connection: self.noteRefusal(index)
+        case .connection:
+            self.receiveMeta(index)
+            self.noteRefusal(index)
         case .peerDevice: break
         }
         self.onChange?(index, change)
