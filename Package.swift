@@ -216,6 +216,7 @@ let package = Package(
             "SystemTests",
             ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
         ),
+        tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
     ]
 )
