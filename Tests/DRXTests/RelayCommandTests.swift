@@ -108,7 +108,7 @@ import Wire
         let data = try alpha.dial(.data, to: beta)
         let content = Pattern.bytes(500_000, seed: 50)
         try data.near.send(content)
-        try waitUntil("the relay has read it") {
+        try waitFor("the relay has read it") {
             try alpha.relay.report()?.acceptor.sentContentBytes == 500_008
         }
         #expect(alpha.relay.terminate() == 0)

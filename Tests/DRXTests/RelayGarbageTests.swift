@@ -106,7 +106,7 @@ import Wire
         let other = Self.hello(plugins: [Plugin(algorithm: .lz4, level: 1)])
         #expect(try refusal(other, by: site).code == .plugins)
         // It dials itself: its own hello names the nodes the wrong way round.
-        try waitUntil("it says why") { site.relay.log.contains("no bridge: refused: ") }
+        try waitFor("it says why") { site.relay.log.contains("no bridge: refused: ") }
         #expect(site.relay.logLines(with: "no bridge") <= 2)
     }
 

@@ -70,7 +70,7 @@ import Wire
             // More than arrives: the rest waits in the buffer while the far engine does not read.
             let old = Array(repeating: UInt8(0xEE), count: 40_000_000)
             let sender = Sender(old, to: data.near)
-            try waitUntil("the buffer is full") {
+            try waitFor("the buffer is full") {
                 let buffer = try pair.alpha.buffer()
                 return buffer.used == buffer.size
             }
@@ -83,7 +83,7 @@ import Wire
             }
             #expect(count < old.count)
             #expect(ended(meta.near) && ended(meta.far))
-            try waitUntil("the sender is closed") { sender.hasEnded }
+            try waitFor("the sender is closed") { sender.hasEnded }
             for site in [pair.alpha, pair.beta] { try site.await(.waiting, .connecting) }
             #expect(try pair.alpha.buffer().used == 0)
             try pass(pair.connect(), seed: UInt64(10 + round))
@@ -157,15 +157,15 @@ import Wire
         let (data, meta) = try pair.connect()
         let content = Pattern.bytes(40_000_000, seed: 22)
         let sender = Sender(content, to: data.near)
-        try waitUntil("the buffer is full") {
+        try waitFor("the buffer is full") {
             let buffer = try pair.alpha.buffer()
             return buffer.used == buffer.size
         }
-        let began = ContinuousClock.now
-        while ContinuousClock.now - began < .seconds(8) {
+        let end = ContinuousClock.now + .seconds(8)
+        try waitFor("twice the silence has passed") {
             try meta.near.send([7])
             #expect(meta.far.receive(exactly: 1) == [7])
-            usleep(200_000)
+            return ContinuousClock.now > end
         }
         for site in [pair.alpha, pair.beta] {
             #expect(
@@ -173,7 +173,7 @@ import Wire
             )
         }
         #expect(data.far.receive(exactly: content.count) == content)
-        try waitUntil("all is sent") { sender.hasEnded }
+        try waitFor("all is sent") { sender.hasEnded }
     }
 
     private func diagnosis(_ site: RelaySite) throws -> Diagnosis {

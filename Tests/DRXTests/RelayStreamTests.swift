@@ -31,7 +31,7 @@ import Wire
         for (way, content) in zip(ways, contents) {
             #expect(way.1.receive(exactly: content.count) == content)
         }
-        for sender in senders { try waitUntil("all is sent") { sender.hasEnded } }
+        for sender in senders { try waitFor("all is sent") { sender.hasEnded } }
         let link = try pair.perform(.counters)
         #expect(link.connections == 2)
         let report = try #require(try pair.alpha.relay.report())
@@ -67,7 +67,7 @@ import Wire
         try pair.up()
         let data = try pair.alpha.dial(.data, to: pair.beta)
         let meta = try pair.alpha.dial(.meta, to: pair.beta)
-        try waitUntil("both are carried") {
+        try waitFor("both are carried") {
             try pair.alpha.relay.report()?.acceptor.carriesBoth == true
         }
         let link = try pair.perform(.counters)
@@ -86,7 +86,7 @@ import Wire
         let (data, meta) = try pair.connect()
         let content = Pattern.bytes(60_000_000, seed: 3)
         let sender = Sender(content, to: data.near)
-        try waitUntil("the buffer is full") {
+        try waitFor("the buffer is full") {
             let buffer = try pair.alpha.buffer()
             return buffer.used == buffer.size
         }
@@ -107,9 +107,9 @@ import Wire
         #expect(stuck < content.count)
 
         #expect(data.far.receive(exactly: content.count) == content)
-        try waitUntil("all is sent") { sender.hasEnded }
+        try waitFor("all is sent") { sender.hasEnded }
         #expect(sender.sentByteCount == content.count)
-        try waitUntil("the buffer is empty") { try pair.alpha.buffer().used == 0 }
+        try waitFor("the buffer is empty") { try pair.alpha.buffer().used == 0 }
         try pair.alpha.await(.established, .established)
     }
 
@@ -121,9 +121,9 @@ import Wire
         let content = Pattern.bytes(2_000_000, seed: 4)
         _ = Sender(content, to: stream.near)
         #expect(stream.far.receive(exactly: content.count) == content)
-        try waitUntil("all of it is there") { try pair.alpha.buffer().usable == 512 << 20 }
+        try waitFor("all of it is there") { try pair.alpha.buffer().usable == 512 << 20 }
         #expect(pair.alpha.relay.residentByteCount >= 512 << 20)
         try pair.alpha.down()
-        try waitUntil("it is given back") { pair.alpha.relay.residentByteCount < 256 << 20 }
+        try waitFor("it is given back") { pair.alpha.relay.residentByteCount < 256 << 20 }
     }
 }

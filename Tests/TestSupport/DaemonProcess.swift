@@ -96,7 +96,10 @@ package final class DaemonProcess {
 
     /// What the daemon has logged.
     package var log: String {
-        String(decoding: FileManager.default.contents(atPath: self.logPath) ?? Data(), as: UTF8.self)
+        String(
+            decoding: FileManager.default.contents(atPath: self.logPath) ?? Data(),
+            as: UTF8.self
+        )
     }
 
     private var lastWords: String { "its last words: " + self.log.suffix(1000) }

@@ -32,7 +32,7 @@ final class RelayDaemon {
         process.standardError = try self.logHandle()
         try process.run()
         self.process = process
-        try waitUntil("drxd answers") { self.answers }
+        try waitFor("drxd answers") { self.answers }
     }
 
     private func logHandle() throws -> FileHandle {
@@ -136,17 +136,13 @@ struct WaitError: Error, CustomStringConvertible {
     let description: String
 }
 
-/// Waits until `condition` holds.
-func waitUntil(
+/// Waits until `condition` holds, and fails with `what` if it does not in time.
+func waitFor(
     _ what: String,
-    seconds: Double = 30,
+    within time: Duration = .seconds(30),
     _ condition: () throws -> Bool
 ) throws {
-    let deadline = ContinuousClock.now + .seconds(seconds)
-    while try !condition() {
-        guard ContinuousClock.now < deadline else {
-            throw WaitError(description: "not within \(seconds) s: \(what)")
-        }
-        usleep(10_000)
+    guard try waitUntil(within: time, condition) else {
+        throw WaitError(description: "not within \(time): \(what)")
     }
 }

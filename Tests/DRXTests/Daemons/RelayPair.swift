@@ -160,7 +160,7 @@ final class RelaySite {
 
     func await(_ acceptor: ChannelState, _ connector: ChannelState) throws {
         let wanted = ChannelStates(acceptor: acceptor, connector: connector)
-        try waitUntil("\(self.relay.node) \(wanted)\n\(self.relay.log)") {
+        try waitFor("\(self.relay.node) \(wanted)\n\(self.relay.log)") {
             try self.states() == wanted
         }
     }
@@ -179,7 +179,7 @@ final class RelaySite {
     /// The relay listens while it has a place for a socket of its engine.
     func dialInside() throws -> BlockingSocket {
         var socket: BlockingSocket?
-        try waitUntil("\(self.relay.node) listens at inside") {
+        try waitFor("\(self.relay.node) listens at inside") {
             socket = try? .connected(to: self.inside)
             return socket != nil
         }
@@ -206,15 +206,4 @@ extension ChannelType {
     var initialPacket: [UInt8] {
         [0x83, 0x74, 0x02, 0x67, 0xFF, self == .data ? 0xF2 : 0xF1, 0, 0]
     }
-}
-
-/// A port that nobody has, outside the range from which the kernel takes ports by itself.
-///
-/// A port of that range can become the own end of somebody's dial before it is listened on.
-func freePort() throws -> UInt16 {
-    for _ in 0..<1000 {
-        let port = UInt16.random(in: 10_000..<32_000)
-        if (try? BlockingSocket.listening(on: port)) != nil { return port }
-    }
-    throw POSIXError(.EADDRINUSE)
 }
