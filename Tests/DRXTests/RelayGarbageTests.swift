@@ -94,6 +94,7 @@ import Wire
         site.arguments = site.plainArguments(1 << 20)
         try site.relay.start()
         try site.up()
+        try site.await(.bridging, .bridging)
         let stranger = BridgeHello(
             lane: 0,
             incarnation: 1,

@@ -12,7 +12,7 @@ import Wire
 /// The states of two real relays while engines, relays and the link come and go.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct RelayStateTests {
     @Test(
-        "DRX-12 DRX-13 DRX-14 DRX-15 DRX-16 DRX-17 DRX-26 DRX-29 DRX-30 states on the way to established"
+        "DRX-12 DRX-13 DRX-14 DRX-15 DRX-16 DRX-17 DRX-26 DRX-29 DRX-30 the way up"
     )
     func statesOnTheWay() throws {
         let pair = try RelayPair()
@@ -40,7 +40,7 @@ import Wire
     }
 
     @Test(
-        "DRX-19 DRX-20 DRX-21 DRX-22 DRX-23 an engine that leaves closes both sockets, its bytes first"
+        "DRX-19 DRX-20 DRX-21 DRX-22 DRX-23 an engine leaves: its bytes arrive, both sockets end"
     )
     func oneSideCloses() throws {
         let pair = try RelayPair(
