@@ -196,7 +196,7 @@ let package = Package(
             path: "Tests/ReactorAllocations/Program",
             swiftSettings: settings
         ),
-        tests("ReactorTests", ["Reactor", "reactor-allocations"]),
+        tests("ReactorTests", ["Reactor", "CAllocationCounter", "reactor-allocations"]),
         tests(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]

@@ -33,20 +33,21 @@ struct BsrmetaTests {
         #expect(other.errors.contains("So you want me to replace the v09 meta-data"))
     }
 
-    @Test func `refuses while another process holds the lock, but reads`() throws {
+    @Test func `refuses while another process holds the lock, --force reads`() throws {
         try self.tools.create("a", bytes: 1 << 20)
         try self.tools.run("- v09 a internal create-md 1")
         let held = open(self.scratch.file("a"), O_RDWR)
         try #require(held >= 0)
         defer { close(held) }
         try #require(flock(held, LOCK_EX | LOCK_NB) == 0)
-        for line in ["apply-al", "wipe-md --force", "create-md 1 --force", "invalidate"] {
+        for line in ["apply-al", "wipe-md --force", "create-md 1 --force", "invalidate", "dump-md"]
+        {
             let output = try self.tools.ours("- v09 a internal \(line)")
             #expect(output.exitCode == 20, "\(line)")
             #expect(output.errors.contains("Device 'a' is configured!"), "\(line)")
         }
-        try self.tools.run("- v09 a internal dump-md")
-        try self.tools.run("- v09 a internal --node-id 0 get-gi")
+        try self.tools.run("--force - v09 a internal dump-md")
+        try self.tools.run("--force - v09 a internal --node-id 0 get-gi")
     }
 
     @Test func `refuses a file system, and data that has no name without a yes`() throws {

@@ -55,7 +55,7 @@ struct ClientTests {
                 "--name=mixed", "--ioengine=nbd", "--uri=\(uri)", "--rw=randrw",
                 "--bssplit=512/10:4k/50:16k/20:64k/15:1M/5", "--blockalign=512", "--iodepth=32",
                 "--size=16m", "--offset=8m", "--io_size=48m", "--verify=crc32c",
-                "--verify_fatal=1", "--randrepeat=1", "--output=/dev/null",
+                "--verify_fatal=1", "--verify_state_save=0", "--output=/dev/null",
             ])
         )
         try sites.run("bsradm", .alpha, "secondary r0")

@@ -5,8 +5,8 @@ import TestSupport
 
 /// Two sites on this machine as an administrator sets them up: one resource file, an engine each.
 ///
-/// The resource is `r0`, the nodes are `alpha` (node id 0) and `beta` (1); everything is driven by the
-/// tools.
+/// The resource is `r0`, the nodes are `alpha` (node id 0) and `beta` (1); everything is driven by
+/// the tools.
 final class TwoSites {
     /// How the sites are laid out.
     struct Layout {
@@ -55,7 +55,8 @@ final class TwoSites {
     }
 
     deinit {
-        for daemon in [self.link] + self.relays.values.map(\.self) + self.engines.values.map(\.self) {
+        let daemons = Array(self.relays.values) + Array(self.engines.values)
+        for daemon in [self.link] + daemons {
             try? daemon?.kill()
         }
     }
@@ -169,6 +170,15 @@ final class TwoSites {
             + volumes.map { "    volume:\($0) peer-disk:UpToDate\n" }.joined() + "\n"
     }
 
+    /// Whether an engine that has ended left a socket.
+    func areLeftBehind() throws -> Bool {
+        try Node.allCases.contains { node in
+            try FileManager.default.contentsOfDirectory(atPath: self.runDirectory(node)).contains {
+                $0.hasSuffix(".sock")
+            }
+        }
+    }
+
     /// Whether a volume's backing files are equal, up to the size that applications see.
     func areEqual(_ volume: Int = 0) throws -> Bool {
         let json = try self.run("bsrsetup", .alpha, "status r0 --json --statistics")
@@ -178,7 +188,9 @@ final class TwoSites {
             throw SiteFailure(description: "no size in \(json)")
         }
         let contents = try Node.allCases.map {
-            try Data(contentsOf: URL(fileURLWithPath: self.disk($0, volume))).prefix(kibibytes * 1024)
+            try Data(contentsOf: URL(fileURLWithPath: self.disk($0, volume))).prefix(
+                kibibytes * 1024
+            )
         }
         return contents[0] == contents[1]
     }
@@ -217,13 +229,17 @@ extension TwoSites {
 
     /// Starts the relay of a site.
     func startRelay(_ node: Node) throws {
-        let relay = self.relays[node] ?? DaemonProcess(name: "drxd-\(node)", folder: self.folder.path)
+        let relay =
+            self.relays[node] ?? DaemonProcess(name: "drxd-\(node)", folder: self.folder.path)
         self.relays[node] = relay
         let arguments = ["--node", "\(node)", "--run-dir", self.runDirectory(node)]
         try relay.start(Program.own("drxd"), arguments, endsWithInput: false) {
             (try? self.tool("drxctl", node, "status"))?.exitCode == 0
         }
     }
+
+    /// Kills the relay of a site.
+    func killRelay(_ node: Node) throws { try self.relays[node]?.kill() }
 
     private func startLink() throws {
         let link = DaemonProcess(name: "drxsim", folder: self.folder.path)

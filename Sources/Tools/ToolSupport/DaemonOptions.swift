@@ -21,8 +21,8 @@ package struct DaemonOptions: ParsableArguments {
 
     /// Runs a daemon whose log goes to standard error under `label`.
     ///
-    /// - Throws: `ValidationError` for an unknown level; `ExitCode(20)`, after the reason is logged,
-    ///   when `daemon` throws.
+    /// - Throws: `ValidationError` for an unknown level; `ExitCode(20)`, after the reason is
+    ///   logged, when `daemon` throws.
     package func run(_ label: String, _ daemon: (Logger) throws -> Void) throws {
         guard let level = Logger.Level(rawValue: self.logLevel) else {
             throw ValidationError("--log-level \(self.logLevel) is not known")

@@ -11,8 +11,8 @@ package struct PlaceOptions: ParsableArguments {
     @Option(
         name: [.customShort("c"), .customLong("config-file"), .customLong("config")],
         help: """
-            The configuration file (environment: BSR_CONFIG; default: /etc/bsr.conf). Tools read it, \
-            daemons do not.
+            The configuration file (environment: BSR_CONFIG; default: /etc/bsr.conf). Tools read \
+            it, daemons do not.
             """
     )
     private var configFile: String?

@@ -8,7 +8,8 @@ package enum RunDirectory {
     /// Makes the folder `path`, if need be, and claims the control socket of a daemon in it.
     ///
     /// Whoever has the claim may use the other sockets of the folder, too.
-    /// - Throws: `RunDirectoryError` for the folder, `ControlError` if another daemon has the socket.
+    /// - Throws: `RunDirectoryError` for the folder, `ControlError` if another daemon has the
+    ///   socket.
     package static func claim<Service: ControlService>(
         _ path: String,
         for service: Service.Type
@@ -35,6 +36,7 @@ struct RunDirectoryError: Error, CustomStringConvertible {
     let reason: String
 
     var description: String {
-        "cannot make the run directory \(self.path): \(self.reason); give another one with --run-dir"
+        "cannot make the run directory \(self.path): \(self.reason); "
+            + "give another one with --run-dir"
     }
 }
