@@ -164,7 +164,8 @@ let package = Package(
         .target(
             name: "KillTesting",
             dependencies: [
-                "Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire",
+                "Administration", "Engine", "EngineCore", "LinkSimulation", "Metadata",
+                "Primitives", "TestSupport", "Wire",
             ],
             path: "Tests/PowerCut/KillTesting",
             swiftSettings: settings
@@ -199,7 +200,7 @@ let package = Package(
         tests("TidyTests", []),
         tests(
             "SystemTests",
-            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
+            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta", "drxd"]
         ),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
     ]

@@ -57,14 +57,10 @@ final class LoadGenerator {
     }
 
     /// Notes what was read: it counts as acknowledged, and what is newer as lost.
+    ///
+    /// Nothing may be writing.
     func observe(_ found: [UInt32]) {
-        for writer in self.writers {
-            writer.history.withLock { history in
-                for sector in history.indices where writer.owns(sector) {
-                    history[sector].acknowledged = max(found[sector], history[sector].covered)
-                }
-            }
-        }
+        for writer in self.writers { writer.observe(found) }
     }
 
     /// The number of acknowledged flushes and FUA writes.
@@ -89,6 +85,8 @@ private final class Writer: @unchecked Sendable {
     private let failure = Mutex<String?>(nil)
     private let number: Int
     private var random: SeededRandom
+    /// Sectors with acknowledged writes that no flush has covered.
+    private var unflushed: [Int] = []
 
     init(number: Int, seed: UInt64) {
         self.number = number
@@ -99,6 +97,17 @@ private final class Writer: @unchecked Sendable {
 
     func owns(_ sector: Int) -> Bool {
         sector / TaggedArea.sectorsPerChunk % LoadGenerator.writerCount == self.number
+    }
+
+    func observe(_ found: [UInt32]) {
+        self.history.withLock { history in
+            for sector in history.indices where self.owns(sector) {
+                history[sector].acknowledged = max(found[sector], history[sector].covered)
+                if history[sector].acknowledged > history[sector].covered {
+                    self.unflushed.append(sector)
+                }
+            }
+        }
     }
 
     func run(socketPath: String, until isStopping: () -> Bool) {
@@ -174,6 +183,7 @@ private final class Writer: @unchecked Sendable {
     }
 
     private func acknowledge(_ write: Write) {
+        self.unflushed += write.sectors
         self.history.withLock { history in
             for (sector, sequence) in zip(write.sectors, write.sequences) {
                 history[sector].acknowledged = sequence
@@ -190,10 +200,12 @@ private final class Writer: @unchecked Sendable {
             return self.fail("a flush failed with error \(reply.error)")
         }
         self.history.withLock { history in
-            for sector in history.indices {
+            for sector in self.unflushed {
                 history[sector].covered = history[sector].acknowledged
+                history[sector].flushed = history[sector].acknowledged
             }
         }
+        self.unflushed.removeAll(keepingCapacity: true)
         self.promises.withLock { $0 += 1 }
     }
 }

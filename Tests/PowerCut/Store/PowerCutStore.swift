@@ -10,7 +10,8 @@ package import Reactor
 /// a random part of it may get to the file at any time from its submission on, sector by sector and
 /// in any order. Operations complete after random delays, and so not in the order of their
 /// submission. Each file has a cache of its own: a flush of the data says nothing about the
-/// metadata.
+/// metadata. How much gets to the file early differs from store to store: of single writes in
+/// eight, one, four or seven.
 package final class PowerCutStore: DiskInterposer {
     private struct Pending {
         var file: FileID
@@ -22,6 +23,8 @@ package final class PowerCutStore: DiskInterposer {
 
     private var random: SeededRandom
     private let skipped: DiskFlush?
+    /// So many of eight operations reach the file at once.
+    private let earlyShare: UInt64
     private var files: [FileID: VolatileFile] = [:]
     private var pending: [Pending] = []
 
@@ -29,6 +32,7 @@ package final class PowerCutStore: DiskInterposer {
     package init(seed: UInt64, skipping: DiskFlush? = nil) {
         self.random = SeededRandom(seed: seed)
         self.skipped = skipping
+        self.earlyShare = [1, 4, 7][Int(self.random.below(3))]
     }
 
     package func opened(_ file: FileID, path: String) {
@@ -103,19 +107,19 @@ package final class PowerCutStore: DiskInterposer {
         }
     }
 
-    /// One operation in eight reaches the file at once, another one in part.
+    /// Some operations reach the file at once, another one in eight in part.
     private func writeSomeEarly(
         _ operation: DiskOperation,
         _ memory: UnsafeRawPointer?,
         on file: FileID
     ) {
         let lot = self.random.below(8)
-        guard lot < 2 else { return }
+        guard lot <= self.earlyShare else { return }
         self.file(file).writeThrough(
             at: operation.offset,
             from: memory,
             byteCount: operation.byteCount
-        ) { lot == 0 || self.random.chance(1, in: 2) }
+        ) { lot < self.earlyShare || self.random.chance(1, in: 2) }
     }
 
     private func delay(from least: UInt64, to most: UInt64) -> TimeSpan {
