@@ -120,7 +120,8 @@ extension EngineLoop {
                 options: peer.options
             )
             self.state.pointee.owners[Int(connection.slot)] = .pairing(resource: index)
-            resource.pointee.pairingSockets[connection.slot] = PairingSocket(connection: connection)
+            resource.pointee.pairingSockets[connection.slot] =
+                PairingSocket(connection: connection, isDialling: true)
         } catch {
             self.later { loop in
                 guard loop.state.pointee.resources.contains(index) else { return }
@@ -131,6 +132,7 @@ extension EngineLoop {
 
     func peerConnected(_ connection: ConnectionID) {
         guard case .pairing(let index) = self.owner(of: connection) else { return }
+        self.resource(index).pointee.pairingSockets[connection.slot]?.isDialling = false
         self.pairing(.dialled(connection.slot), of: index)
     }
 
@@ -200,12 +202,7 @@ extension EngineLoop {
             self.state.pointee.retiredMemory[connection.slot] = header
         }
         resource.pointee.pairingSockets[connection.slot] = nil
-        self.pairing(self.wasOpen(connection) ? .closed(connection.slot) : .dialFailed, of: index)
-    }
-
-    /// Whether the connection was established before it failed.
-    private func wasOpen(_ connection: ConnectionID) -> Bool {
-        self.reactor.peerAddress(of: connection) != nil
+        self.pairing(socket.isDialling ? .dialFailed : .closed(connection.slot), of: index)
     }
 
     private func isAlive(_ index: Int, _ slot: UInt32) -> Bool {

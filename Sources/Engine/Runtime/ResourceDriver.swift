@@ -108,6 +108,8 @@ package struct PeerConfiguration: Sendable {
 /// A socket that may become one of the two.
 struct PairingSocket {
     var connection: ConnectionID
+    /// Whether it was dialled and is not connected yet.
+    var isDialling = false
     /// Holds the first packet of an accepted socket.
     var header: UnsafeMutableRawBufferPointer?
 }
