@@ -80,14 +80,13 @@ final class EnginePair {
         seconds: Double = 20,
         for condition: (VolumeState, VolumeState) -> Bool
     ) -> Bool {
-        let end = Date().addingTimeInterval(seconds)
-        while Date() < end {
+        let isTrue = waitUntil(within: .seconds(seconds), lookingEvery: .milliseconds(20)) {
             let states = [self.alpha, self.beta].map {
                 self.snapshot($0).volumes[0].snapshot.state
             }
-            if condition(states[0], states[1]) { return true }
-            usleep(20_000)
+            return condition(states[0], states[1])
         }
+        if isTrue { return true }
         print(self.snapshot(self.alpha))
         print(self.snapshot(self.beta))
         return false
@@ -113,22 +112,6 @@ final class EnginePair {
                 + ["nbd+unix:///r0/0?socket=\(node.socketPath)"]
         )
     }
-}
-
-func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
-    }
-    guard result else { throw POSIXError(.EADDRINUSE) }
-    return UInt16(bigEndian: address.sin_port)
 }
 
 @Suite(.serialized) struct PairTests {

@@ -4,6 +4,7 @@ import Administration
 import Foundation
 import LinkSimulation
 import Primitives
+import TestSupport
 import Wire
 
 /// How the two nodes of a test are connected.

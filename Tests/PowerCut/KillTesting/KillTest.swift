@@ -11,9 +11,9 @@ import Wire
 ///
 /// After each kill of an engine: what a flush or FUA has confirmed is there, on the node that was
 /// cut off and, where the other one takes over, on that one; the real drbdmeta understands the
-/// metadata. Whenever no engine runs, every block that differs is marked on a node. No resync copies
-/// more than is marked. At the end both data files are equal. All decisions follow from the seed;
-/// how processes and disks race does not.
+/// metadata. Whenever no engine runs, every block that differs is marked on a node. No resync
+/// copies more than is marked. At the end both data files are equal. All decisions follow from the
+/// seed; how processes and disks race does not.
 package final class KillTest {
     /// What to do.
     package struct Options: Sendable {
@@ -117,7 +117,7 @@ final class KillRounds: ProcessTest {
     private func cutSecondary() throws {
         self.options.log("cut \(self.second.name), the Secondary")
         try self.disconnect { try self.kill(self.second) }
-        try self.letLoadRun(upTo: 600)
+        try self.letLoadRun(upTo: 300)
         if self.random.chance(1, in: 2) {
             self.options.log("then \(self.first.name), the Primary")
             try self.kill(self.first)
@@ -170,7 +170,7 @@ final class KillRounds: ProcessTest {
         let relay = self.cluster.relays[Int(self.random.below(2))]
         self.options.log("cut \(relay.name)")
         try self.disconnect { try self.kill(relay) }
-        try self.letLoadRun(upTo: 600)
+        try self.letLoadRun(upTo: 300)
         guard self.random.chance(1, in: 2) else {
             self.noteConnection()
             return try relay.start()

@@ -2,6 +2,7 @@
 
 import Foundation
 import LinkSimulation
+import TestSupport
 
 /// A link that `drxsim link` would be, on a thread of this process.
 final class LinkThread {

@@ -56,7 +56,8 @@ struct SectorHistory {
     var acknowledged: UInt32 = 0
     /// The newest one that an acknowledged flush or FUA covers: it must never be lost.
     var covered: UInt32 = 0
-    /// The newest one that an acknowledged flush covers: while connected, the peer has confirmed it.
+    /// The newest one that an acknowledged flush covers: while connected, the peer has confirmed
+    /// it.
     var flushed: UInt32 = 0
     /// The newest one that was of zeroes.
     var zeroed: UInt32 = 0

@@ -12,7 +12,9 @@ func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").ut
 
 func complain() -> Never {
     let flushes = DiskFlush.allCases.map(\.rawValue).joined(separator: "|")
-    say("usage: kill-test [--direct] [KILLS] [SEED] [\(flushes)]\n       kill-test --outage SECONDS [SEED]")
+    say(
+        "usage: kill-test [--direct] [KILLS] [SEED] [\(flushes)]\n       kill-test --outage SECONDS [SEED]"
+    )
     exit(2)
 }
 
@@ -39,8 +41,10 @@ func runOutage(_ words: [String]) throws {
     say("the link is cut for \(seconds) s, seed \(seed)")
     let options = OutageTest.Options(time: .seconds(seconds), seed: seed, programs: programs)
     let report = try OutageTest(options).run()
-    say("held: \(report.promises) flushes and FUA writes while it was cut, \(report.resyncBytes) "
-        + "bytes of resync blocks")
+    say(
+        "held: \(report.promises) flushes and FUA writes while it was cut, \(report.resyncBytes) "
+            + "bytes of resync blocks"
+    )
 }
 
 func runKills(_ words: [String], _ wiring: Wiring) throws {
@@ -55,11 +59,15 @@ func runKills(_ words: [String], _ wiring: Wiring) throws {
     options.wiring = wiring
     options.keepsFolder = true
     options.log = { say($0) }
-    say("\(kills) kills, seed \(seed), \(options.wiring.rawValue)"
-        + (options.skipped.map { ", no \($0.rawValue) flush" } ?? ""))
+    say(
+        "\(kills) kills, seed \(seed), \(options.wiring.rawValue)"
+            + (options.skipped.map { ", no \($0.rawValue) flush" } ?? "")
+    )
     let report = try KillTest(options).run()
-    say("held: \(report.promises) flushes and FUA writes, \(report.resyncBytes) bytes of resync "
-        + "blocks, \(report.comparisons) comparisons while no engine ran")
+    say(
+        "held: \(report.promises) flushes and FUA writes, \(report.resyncBytes) bytes of resync "
+            + "blocks, \(report.comparisons) comparisons while no engine ran"
+    )
 }
 
 let start = Date()

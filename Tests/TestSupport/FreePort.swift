@@ -5,12 +5,12 @@ import Foundation
 /// A loopback port that nobody uses now, below those that the system gives to connections.
 ///
 /// A daemon that is killed leaves its port for a while; no connection may come upon it.
-func freePort() throws -> UInt16 {
+package func freePort() throws -> UInt16 {
     for _ in 0..<1000 {
         let port = UInt16.random(in: 10_000..<32_000)
         if isFree(port) { return port }
     }
-    throw KillTestFailure("no free port")
+    throw POSIXError(.EADDRINUSE)
 }
 
 private func isFree(_ port: UInt16) -> Bool {
