@@ -12,9 +12,8 @@ func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").ut
 
 func complain() -> Never {
     let flushes = DiskFlush.allCases.map(\.rawValue).joined(separator: "|")
-    say(
-        "usage: kill-test [--direct] [KILLS] [SEED] [\(flushes)]\n       kill-test --outage SECONDS [SEED]"
-    )
+    say("usage: kill-test [--direct] [KILLS] [SEED] [\(flushes)]")
+    say("       kill-test --outage SECONDS [SEED]")
     exit(2)
 }
 
