@@ -117,13 +117,22 @@ final class KillRounds: ProcessTest {
     private func cutSecondary() throws {
         self.options.log("cut \(self.second.name), the Secondary")
         try self.disconnect { try self.kill(self.second) }
-        try self.letLoadRun(upTo: 300)
-        if self.random.chance(1, in: 2) {
+        if try self.surge(endingByCut: self.random.chance(2, in: 3)) { try self.returnPrimary() }
+        try self.returnSecondary()
+    }
+
+    /// Lets the load run while the nodes are apart; perhaps the Primary is cut off then.
+    private func surge(endingByCut isCut: Bool) throws -> Bool {
+        self.load.surge(by: Int(self.random.below(UInt64(LoadGenerator.writerCount))))
+        try self.letLoadRun(upTo: 150)
+        if isCut {
             self.options.log("then \(self.first.name), the Primary")
             try self.kill(self.first)
-            try self.returnPrimary()
+        } else {
+            self.load.calm()
+            try self.letLoadRun(upTo: 450)
         }
-        try self.returnSecondary()
+        return isCut
     }
 
     private func cutPrimary() throws {
@@ -156,12 +165,7 @@ final class KillRounds: ProcessTest {
         self.connected = []
         try self.verify("after it took over")
         self.load.start(socketPath: self.first.nbdSocket)
-        try self.letLoadRun(upTo: 300)
-        if self.random.chance(1, in: 3) {
-            self.options.log("then \(self.first.name), the new Primary")
-            try self.kill(self.first)
-            try self.returnPrimary()
-        }
+        if try self.surge(endingByCut: self.random.chance(1, in: 2)) { try self.returnPrimary() }
         try self.returnSecondary(wasPrimary: true)
     }
 
@@ -170,13 +174,11 @@ final class KillRounds: ProcessTest {
         let relay = self.cluster.relays[Int(self.random.below(2))]
         self.options.log("cut \(relay.name)")
         try self.disconnect { try self.kill(relay) }
-        try self.letLoadRun(upTo: 300)
-        guard self.random.chance(1, in: 2) else {
+        guard try self.surge(endingByCut: self.random.chance(2, in: 3)) else {
             self.noteConnection()
             return try relay.start()
         }
-        self.options.log("then both engines, \(self.first.name) first")
-        try self.kill(self.first)
+        self.options.log("then \(self.second.name), the Secondary")
         try self.kill(self.second)
         try relay.start()
         try self.returnPrimary()

@@ -3,6 +3,7 @@
 import Foundation
 import Primitives
 import Synchronization
+import TestSupport
 
 /// Writers that keep a volume busy and remember what the volume owes them.
 final class LoadGenerator {
@@ -11,7 +12,7 @@ final class LoadGenerator {
 
     private let writers: [Writer]
     private var threads: [DispatchSemaphore] = []
-    private let stopFlag = StopFlag()
+    private let control = LoadControl()
 
     init(seed: UInt64) {
         self.writers = (0..<Self.writerCount).map { Writer(number: $0, seed: seed) }
@@ -19,13 +20,13 @@ final class LoadGenerator {
 
     /// Starts to write to the export behind `socketPath`.
     func start(socketPath: String) {
-        self.stopFlag.isSet.withLock { $0 = false }
+        self.control.start()
         for writer in self.writers {
             let ended = DispatchSemaphore(value: 0)
             self.threads.append(ended)
-            let stopFlag = self.stopFlag
+            let control = self.control
             Thread.detachNewThread {
-                writer.run(socketPath: socketPath) { stopFlag.isSet.withLock { $0 } }
+                writer.run(socketPath: socketPath, under: control)
                 ended.signal()
             }
         }
@@ -34,16 +35,24 @@ final class LoadGenerator {
     /// Stops the writers, each after its last answer, and returns what went wrong for them but the
     /// end of the connection.
     func stop() -> [String] {
-        self.stopFlag.isSet.withLock { $0 = true }
+        self.control.stop()
         return self.join()
     }
 
     /// Waits until the writers have noticed that their server is gone.
     func join() -> [String] {
+        self.calm()
         for thread in self.threads { thread.wait() }
         self.threads = []
         return self.writers.compactMap(\.problem)
     }
+
+    /// Has one writer write alone, without flushes, to so many extents at a time that they leave the
+    /// activity log right after their writes, when their marks are new.
+    func surge(by writer: Int) { self.control.surge(by: writer) }
+
+    /// Ends a surge.
+    func calm() { self.control.surge(by: nil) }
 
     /// Problems that running writers have had.
     var problems: [String] { self.writers.compactMap(\.problem) }
@@ -67,8 +76,39 @@ final class LoadGenerator {
     var promises: Int { self.writers.reduce(0) { $0 + $1.promises.withLock { $0 } } }
 }
 
-private final class StopFlag: Sendable {
-    let isSet = Mutex(false)
+/// What the writers are to do.
+private final class LoadControl: Sendable {
+    /// What one writer does.
+    enum Part {
+        case steady
+        case surging
+        case idle
+    }
+
+    private struct State {
+        var isStopping = false
+        var surgingWriter: Int?
+    }
+
+    private let state = Mutex(State())
+
+    var isStopping: Bool { self.state.withLock { $0.isStopping } }
+
+    func stop() { self.state.withLock { $0 = State(isStopping: true) } }
+
+    func start() { self.state.withLock { $0 = State() } }
+
+    func surge(by writer: Int?) { self.state.withLock { $0.surgingWriter = writer } }
+
+    func part(of writer: Int) -> Part {
+        guard let surging = self.state.withLock({ $0.surgingWriter }) else { return .steady }
+        return surging == writer ? .surging : .idle
+    }
+
+    /// Waits until a writer that was idle has something to do.
+    func awaitTurn(of writer: Int) {
+        _ = waitUntil(within: .seconds(1)) { self.part(of: writer) != .idle }
+    }
 }
 
 /// One writer: batches of writes to its chunks, then perhaps a flush.
@@ -84,6 +124,8 @@ private final class Writer: @unchecked Sendable {
     let promises = Mutex(0)
     private let failure = Mutex<String?>(nil)
     private let number: Int
+    /// As many draws make a batch of a surge; some draw the same chunk.
+    private static let surgeCount: UInt64 = 160
     private var random: SeededRandom
     /// Sectors with acknowledged writes that no flush has covered.
     private var unflushed: [Int] = []
@@ -110,12 +152,17 @@ private final class Writer: @unchecked Sendable {
         }
     }
 
-    func run(socketPath: String, until isStopping: () -> Bool) {
+    func run(socketPath: String, under control: LoadControl) {
         do throws(NBDConnection.Failure) {
             let connection = try NBDConnection(socketPath: socketPath, export: "r0/0")
-            while !isStopping(), self.problem == nil {
-                try self.writeBatch(connection)
-                if self.random.chance(1, in: 3) { try self.flush(connection) }
+            while !control.isStopping, self.problem == nil {
+                switch control.part(of: self.number) {
+                case .idle: control.awaitTurn(of: self.number)
+                case .surging: try self.writeBatch(connection, isSurging: true)
+                case .steady:
+                    try self.writeBatch(connection, isSurging: false)
+                    if self.random.chance(1, in: 3) { try self.flush(connection) }
+                }
             }
         } catch {
             if error != .ended { self.fail("\(error)") }
@@ -126,11 +173,10 @@ private final class Writer: @unchecked Sendable {
         self.failure.withLock { $0 = $0 ?? "writer \(self.number): \(text)" }
     }
 
-    private func writeBatch(_ connection: NBDConnection) throws(NBDConnection.Failure) {
+    private func writeBatch(_ connection: NBDConnection, isSurging: Bool) throws(NBDConnection.Failure) {
         var batch: [Write] = []
         var chunks: Set<Int> = []
-        // Large batches turn the activity log over: extents leave it right after their writes.
-        for _ in 0...self.random.below(self.random.chance(1, in: 2) ? 40 : 8) {
+        for _ in 0...self.random.below(isSurging ? Self.surgeCount : 8) {
             let count = TaggedArea.chunkCount / LoadGenerator.writerCount
             let chunk =
                 Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
