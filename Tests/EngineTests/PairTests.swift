@@ -105,9 +105,8 @@ final class EnginePair {
         self.beta.stop()
     }
 
-    func qemuIO(_ node: EngineNode, _ commands: [String]) throws -> (status: Int32, text: String) {
-        try runTool(
-            "qemu-io",
+    func qemuIO(_ node: EngineNode, _ commands: [String]) throws -> Program.Output {
+        try Tool.qemuIO.run(
             ["-f", "raw"] + commands.flatMap { ["-c", $0] }
                 + ["nbd+unix:///r0/0?socket=\(node.socketPath)"]
         )
@@ -128,7 +127,7 @@ final class EnginePair {
             pair.alpha,
             ["write -P 7 0 64k", "write -P 9 1M 3M", "flush", "write -f -P 5 100k 512"]
         )
-        #expect(result.status == 0, "\(result.text)")
+        #expect(result.exitCode == 0, "\(result.text)")
         #expect(try pair.areEqual())
     }
 
@@ -142,7 +141,7 @@ final class EnginePair {
             pair.alpha,
             ["write -P 1 0 64k", "write -P 2 8M 4k", "write -P 3 8M 4k", "flush"]
         )
-        #expect(offline.status == 0, "\(offline.text)")
+        #expect(offline.exitCode == 0, "\(offline.text)")
         let dirty = pair.snapshot(pair.alpha).volumes[0].snapshot.outOfSyncBits
         #expect(dirty == 17)
         let received = pair.snapshot(pair.beta).volumes[0].snapshot.statistics.received
@@ -158,12 +157,12 @@ final class EnginePair {
         let pair = try EnginePair(bytes: 32 << 20)
         defer { pair.stop() }
         try pair.becomeUpToDate()
-        #expect(try pair.qemuIO(pair.alpha, ["write -P 7 0 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 7 0 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .primary(force: false)) == .twoPrimaries)
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(pair.command(pair.beta, .primary(force: false)) == .success)
         let result = try pair.qemuIO(pair.beta, ["read -P 7 0 64k", "write -P 8 64k 64k"])
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
         #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
         #expect(pair.command(pair.alpha, .down) == .success)
@@ -176,9 +175,9 @@ final class EnginePair {
         try pair.becomeUpToDate()
         #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
         #expect(pair.command(pair.alpha, .disconnect(force: true)) == .success)
-        #expect(try pair.qemuIO(pair.alpha, ["write -P 1 0 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 1 0 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .primary(force: true)) == .success)
-        #expect(try pair.qemuIO(pair.beta, ["write -P 2 1M 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.beta, ["write -P 2 1M 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
         _ = pair.command(pair.alpha, .connect(discardMyData: false))
         _ = pair.command(pair.beta, .connect(discardMyData: false))
@@ -204,7 +203,7 @@ final class EnginePair {
                 "read -P 8 4k 4k", "discard 1M 64k", "flush",
             ]
         )
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
     }
 
     @Test(
@@ -224,7 +223,7 @@ final class EnginePair {
                 "flush", "write -z 0 4k", "discard 4M 1M",
             ]
         )
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
     }
