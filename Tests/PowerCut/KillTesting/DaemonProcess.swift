@@ -68,15 +68,21 @@ final class DaemonProcess {
         }
     }
 
-    /// Ends the daemon by SIGKILL.
+    /// Writes a line to the daemon's standard input.
+    func tell(_ line: String) {
+        try? self.lifeline?.fileHandleForWriting.write(contentsOf: Data("\(line)\n".utf8))
+    }
+
+    /// Ends the daemon by SIGKILL, unless it ends itself within `time`.
     ///
     /// Throws if it has ended before.
-    func kill() throws {
+    func kill(after time: Duration = .zero) throws {
         guard let process = self.process else { return }
         guard process.isRunning else {
             throw KillTestFailure("\(self.name) has died by itself; see \(self.logPath)")
         }
-        Glibc.kill(process.processIdentifier, SIGKILL)
+        _ = waitUntil(within: time, lookingEvery: .milliseconds(1)) { !process.isRunning }
+        if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
         self.end(process)
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Administration
+import Engine
 import EngineCore
 import Foundation
 import TestSupport
@@ -18,6 +19,8 @@ final class EngineProcess {
     private let peer: PeerAddress
     private let daemon: DaemonProcess
 
+    /// The slots of the activity log: the smallest number there can be.
+    static let activityLogExtents = 67
     /// The names of the nodes, by their numbers.
     static let names = ["alpha", "beta"]
 
@@ -80,8 +83,11 @@ final class EngineProcess {
         )
     }
 
-    /// The power cut.
-    func kill() throws { try self.daemon.kill() }
+    /// The power cut: now, or within a moment during a flush of the kind `flush`.
+    func kill(during flush: DiskFlush? = nil) throws {
+        if let flush { self.daemon.tell(flush.rawValue) }
+        try self.daemon.kill(after: flush == nil ? .zero : .milliseconds(300))
+    }
 
     /// Takes the resource down and ends the daemon in good order.
     func stop() throws {
@@ -110,7 +116,7 @@ final class EngineProcess {
                     disk: self.dataPath,
                     metaDisk: self.metadataPath,
                     index: "flexible",
-                    options: [OptionText("disk-flushes", "yes"), OptionText("al-extents", "67")]
+                    options: [OptionText("disk-flushes", "yes"), OptionText("al-extents", "\(Self.activityLogExtents)")]
                 )
             )
         )

@@ -124,10 +124,10 @@ final class KillRounds: ProcessTest {
     /// Lets the load run while the nodes are apart; perhaps the Primary is cut off then.
     private func surge(endingByCut isCut: Bool) throws -> Bool {
         self.load.surge(by: Int(self.random.below(UInt64(LoadGenerator.writerCount))))
-        try self.letLoadRun(upTo: 150)
+        try self.letLoadRun(for: .milliseconds(50 + self.random.below(150)))
         if isCut {
             self.options.log("then \(self.first.name), the Primary")
-            try self.kill(self.first)
+            try self.kill(self.first, during: self.random.chance(3, in: 4) ? .activityLog : nil)
         } else {
             self.load.calm()
             try self.letLoadRun(upTo: 450)
@@ -200,8 +200,14 @@ final class KillRounds: ProcessTest {
         if self.connected.isEmpty { self.connected = self.load.histories }
     }
 
+    /// Cuts an engine off, in every second case while it flushes.
     private func kill(_ engine: EngineProcess) throws {
-        try engine.kill()
+        let flush = self.random.chance(1, in: 2) ? self.random.element(of: DiskFlush.allCases) : nil
+        try self.kill(engine, during: flush)
+    }
+
+    private func kill(_ engine: EngineProcess, during flush: DiskFlush?) throws {
+        try engine.kill(during: flush)
         self.kills += 1
         try self.checkResync()
         try self.noteMarks(of: engine)
@@ -284,6 +290,13 @@ final class KillRounds: ProcessTest {
                 "\(node.name) says it is \(disk) and has half a resync: \(missing) sectors are old"
             )
         }
+    }
+}
+
+extension SeededRandom {
+    /// One of `elements`, of which there are some.
+    fileprivate mutating func element<Element>(of elements: [Element]) -> Element {
+        elements[Int(self.below(UInt64(elements.count)))]
     }
 }
 

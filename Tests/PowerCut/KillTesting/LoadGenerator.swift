@@ -47,8 +47,8 @@ final class LoadGenerator {
         return self.writers.compactMap(\.problem)
     }
 
-    /// Has one writer write alone, without flushes, to so many extents at a time that they leave the
-    /// activity log right after their writes, when their marks are new.
+    /// Has one writer write alone, so that extents leave the activity log right after their writes,
+    /// when their marks are new.
     func surge(by writer: Int) { self.control.surge(by: writer) }
 
     /// Ends a surge.
@@ -124,8 +124,9 @@ private final class Writer: @unchecked Sendable {
     let promises = Mutex(0)
     private let failure = Mutex<String?>(nil)
     private let number: Int
-    /// As many draws make a batch of a surge; some draw the same chunk.
-    private static let surgeCount: UInt64 = 160
+    private var surgeRound = 0
+    /// How many chunks are the writer's own.
+    private static let chunkCount = TaggedArea.chunkCount / LoadGenerator.writerCount
     private var random: SeededRandom
     /// Sectors with acknowledged writes that no flush has covered.
     private var unflushed: [Int] = []
@@ -158,9 +159,9 @@ private final class Writer: @unchecked Sendable {
             while !control.isStopping, self.problem == nil {
                 switch control.part(of: self.number) {
                 case .idle: control.awaitTurn(of: self.number)
-                case .surging: try self.writeBatch(connection, isSurging: true)
+                case .surging: try self.writeSurge(connection)
                 case .steady:
-                    try self.writeBatch(connection, isSurging: false)
+                    try self.writeBatch(connection)
                     if self.random.chance(1, in: 3) { try self.flush(connection) }
                 }
             }
@@ -173,16 +174,63 @@ private final class Writer: @unchecked Sendable {
         self.failure.withLock { $0 = $0 ?? "writer \(self.number): \(text)" }
     }
 
-    private func writeBatch(_ connection: NBDConnection, isSurging: Bool) throws(NBDConnection.Failure) {
+    /// Writes to a few chunks at random.
+    private func writeBatch(_ connection: NBDConnection) throws(NBDConnection.Failure) {
         var batch: [Write] = []
         var chunks: Set<Int> = []
-        for _ in 0...self.random.below(isSurging ? Self.surgeCount : 8) {
-            let count = TaggedArea.chunkCount / LoadGenerator.writerCount
-            let chunk =
-                Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
+        for _ in 0...self.random.below(8) {
+            let chunk = self.chunk(Int(self.random.below(UInt64(Self.chunkCount))))
             guard chunks.insert(chunk).inserted else { continue }
-            batch.append(try self.sendWrite(connection, chunk, cookie: UInt64(batch.count)))
+            let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
+            let room = UInt64(TaggedArea.sectorsPerChunk - first)
+            let count =
+                self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
+            batch.append(
+                try self.sendWrite(
+                    connection,
+                    chunk,
+                    first..<first + Int(count),
+                    cookie: batch.count,
+                    isZeroes: self.random.chance(1, in: 16),
+                    isForced: self.random.chance(1, in: 8)
+                )
+            )
         }
+        try self.awaitReplies(connection, batch)
+    }
+
+    /// Writes to all extents of the activity log but one, which are hot, then to one that is not.
+    ///
+    /// So each round has one transaction, and the extent that leaves the log is the one that was
+    /// written last but for those: no earlier transaction has made its marks durable.
+    private func writeSurge(_ connection: NBDConnection) throws(NBDConnection.Failure) {
+        let hotCount = EngineProcess.activityLogExtents - 1
+        let first = self.surgeRound / 16 * 8 % TaggedArea.sectorsPerChunk
+        var batch: [Write] = []
+        for number in 0..<hotCount {
+            let range = first..<first + 8
+            batch.append(
+                try self.sendWrite(connection, self.chunk(number), range, cookie: number)
+            )
+        }
+        try self.awaitReplies(connection, batch)
+        let other = hotCount + self.surgeRound % (Self.chunkCount - hotCount)
+        try self.awaitReplies(
+            connection,
+            [try self.sendWrite(connection, self.chunk(other), first..<first + 8, cookie: 0)]
+        )
+        self.surgeRound += 1
+    }
+
+    /// The chunk that is number `number` of the writer's own.
+    private func chunk(_ number: Int) -> Int {
+        number * LoadGenerator.writerCount + self.number
+    }
+
+    private func awaitReplies(
+        _ connection: NBDConnection,
+        _ batch: [Write]
+    ) throws(NBDConnection.Failure) {
         for _ in batch {
             let reply = try connection.reply()
             guard reply.error == 0, reply.cookie < UInt64(batch.count) else {
@@ -195,15 +243,13 @@ private final class Writer: @unchecked Sendable {
     private func sendWrite(
         _ connection: NBDConnection,
         _ chunk: Int,
-        cookie: UInt64
+        _ range: Range<Int>,
+        cookie: Int,
+        isZeroes: Bool = false,
+        isForced: Bool = false
     ) throws(NBDConnection.Failure) -> Write {
-        let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
-        let room = UInt64(TaggedArea.sectorsPerChunk - first)
-        let count =
-            self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
-        let start = chunk * TaggedArea.sectorsPerChunk + first
-        let sectors = start..<start + Int(count)
-        let isZeroes = self.random.chance(1, in: 16)
+        let start = chunk * TaggedArea.sectorsPerChunk
+        let sectors = start + range.lowerBound..<start + range.upperBound
         let sequences = self.history.withLock { history in
             sectors.map { sector in
                 history[sector].sent += 1
@@ -217,11 +263,10 @@ private final class Writer: @unchecked Sendable {
                 TaggedArea.content(sector, sequence, into: &payload)
             }
         }
-        let isForced = self.random.chance(1, in: 8)
         try connection.send(
             isZeroes ? .writeZeroes : .write,
-            cookie: cookie,
-            offset: TaggedArea.offset(ofChunk: chunk) + UInt64(first) * 512,
+            cookie: UInt64(cookie),
+            offset: TaggedArea.offset(ofChunk: chunk) + UInt64(range.lowerBound) * 512,
             byteCount: sectors.count * 512,
             isForcedUnitAccess: isForced,
             payload: payload

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Engine
+import Glibc
 package import Primitives
 package import Reactor
+import Synchronization
 
 /// Disks with volatile caches: SIGKILL is a power cut.
 ///
@@ -27,11 +29,13 @@ package final class PowerCutStore: DiskInterposer {
     private let earlyShare: UInt64
     private var files: [FileID: VolatileFile] = [:]
     private var pending: [Pending] = []
+    private let powerCut: PowerCut
 
     /// Creates a store whose decisions follow from `seed`; flushes for `skipping` do nothing.
-    package init(seed: UInt64, skipping: DiskFlush? = nil) {
+    package init(seed: UInt64, skipping: DiskFlush? = nil, powerCut: PowerCut = PowerCut()) {
         self.random = SeededRandom(seed: seed)
         self.skipped = skipping
+        self.powerCut = powerCut
         self.earlyShare = [1, 4, 7][Int(self.random.below(3))]
     }
 
@@ -100,6 +104,7 @@ package final class PowerCutStore: DiskInterposer {
             file.writeThrough(at: operation.offset, from: memory, byteCount: operation.byteCount)
         case .zero: file.write(at: operation.offset, from: nil, byteCount: operation.byteCount)
         case .flush(let purpose):
+            self.powerCut.happen(during: purpose)
             if purpose != self.skipped { file.writeBack(pending.covered) }
         }
         if file.dirtyCount > 0, self.random.chance(1, in: 4) {
@@ -131,5 +136,20 @@ package final class PowerCutStore: DiskInterposer {
     private func file(_ id: FileID) -> VolatileFile {
         guard let file = self.files[id] else { invariantBroken("operations are on open files") }
         return file
+    }
+}
+
+/// When the power goes, said by another thread.
+package final class PowerCut: Sendable {
+    private let flush = Mutex<DiskFlush?>(nil)
+
+    /// Creates one that is not due.
+    package init() {}
+
+    /// Has the power go during the next flush of the kind `flush`, before it makes anything stable.
+    package func schedule(during flush: DiskFlush) { self.flush.withLock { $0 = flush } }
+
+    fileprivate func happen(during flush: DiskFlush) {
+        if self.flush.withLock({ $0 == flush }) { kill(getpid(), SIGKILL) }
     }
 }
