@@ -116,7 +116,10 @@ final class EngineProcess {
                     disk: self.dataPath,
                     metaDisk: self.metadataPath,
                     index: "flexible",
-                    options: [OptionText("disk-flushes", "yes"), OptionText("al-extents", "\(Self.activityLogExtents)")]
+                    options: [
+                        OptionText("disk-flushes", "yes"),
+                        OptionText("al-extents", "\(Self.activityLogExtents)"),
+                    ]
                 )
             )
         )
