@@ -173,7 +173,8 @@ let package = Package(
         .target(
             name: "KillTesting",
             dependencies: [
-                "Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire",
+                "Administration", "Engine", "EngineCore", "LinkSimulation", "Metadata",
+                "Primitives", "TestSupport", "Wire",
             ],
             path: "Tests/PowerCut/KillTesting",
             swiftSettings: settings
@@ -214,7 +215,7 @@ let package = Package(
         tests("TidyTests", []),
         tests(
             "SystemTests",
-            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
+            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta", "drxd"]
         ),
         tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),

@@ -25,6 +25,18 @@ import Wire
         #expect(data.receive(exactly: 8) == Self.features)
     }
 
+    @Test("CONN-03 an accepted socket that is reset before it says what it is leaves nothing behind")
+    func resetAcceptedSocket() throws {
+        let (node, _, port) = try self.engine { peer in try? peer.accepted().reset() }
+        defer { node.stop() }
+        for _ in 0..<4 { try BlockingSocket.connected(to: port).reset() }
+        let data = try BlockingSocket.connected(to: port)
+        try data.send(Self.initialData)
+        let meta = try BlockingSocket.connected(to: port)
+        try meta.send(Self.initialMeta)
+        #expect(data.receive(exactly: 8) == Self.features)
+    }
+
     @Test("CONN-03 a socket that the peer has ended is no pair's, whatever was sent on it before")
     func endedSocket() throws {
         let (node, peer, port) = try self.engine()
