@@ -110,6 +110,11 @@ int clinux_raise_locked_memory_limit(void) {
     return setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ? -errno : 0;
 }
 
+int64_t clinux_count_sleeps(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_nvcsw;
+}
+
 int clinux_make_event_counter(void) {
     int descriptor = eventfd(0, EFD_CLOEXEC);
     return descriptor < 0 ? -errno : descriptor;

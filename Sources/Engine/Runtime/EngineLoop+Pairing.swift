@@ -223,8 +223,8 @@ extension EngineLoop {
             let metaSocket = resource.pointee.pairingSockets.removeValue(forKey: meta)
         else { return }
         self.endPairing(index)
-        let dataStream = PeerStream(connection: dataSocket.connection, socket: .data)
-        let metaStream = PeerStream(connection: metaSocket.connection, socket: .meta)
+        let dataStream = PeerStream.make(connection: dataSocket.connection, socket: .data)
+        let metaStream = PeerStream.make(connection: metaSocket.connection, socket: .meta)
         resource.pointee.data = dataStream
         resource.pointee.meta = metaStream
         resource.pointee.agreement = .none

@@ -50,6 +50,8 @@ extension EngineLoop {
         }
     }
 
+    /// Not inlined: a look at a variable of this class costs an exclusivity check per action.
+    @inline(never)
     private func noteChange(_ index: Int, _ change: ResourceChange) {
         switch change {
         case .resource, .volume: self.refreshDirectory()
@@ -88,7 +90,7 @@ extension EngineLoop {
     func updateInUse(_ index: Int, _ volume: UInt16) {
         guard self.state.pointee.resources.contains(index) else { return }
         var isInUse = false
-        for client in 0..<self.state.pointee.clients.capacity
+        for client in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(client) {
             let client = self.client(client)
             if client.pointee.resource == index, client.pointee.volume == volume,
@@ -103,7 +105,7 @@ extension EngineLoop {
     /// What NBD clients may see and use, after something has changed.
     func refreshDirectory() {
         var exports: [ExportDescription] = []
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             exports += self.exports(of: index)
         }

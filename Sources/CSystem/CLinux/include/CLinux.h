@@ -49,6 +49,9 @@ int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, ui
 // Raises the limit of locked memory as far as the process may.
 int clinux_raise_locked_memory_limit(void);
 
+// How often the calling thread has given up the processor of its own accord.
+int64_t clinux_count_sleeps(void);
+
 // A counter that wakes a ring, read and written as 8 bytes.
 int clinux_make_event_counter(void);
 
