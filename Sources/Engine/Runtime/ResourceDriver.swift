@@ -36,6 +36,8 @@ struct ResourceDriver: ~Copyable {
     var agreement = WireAgreement.none
     /// When the connection counts as lost because its meta socket has ended.
     var lossDeadline = Instant.distantFuture
+    /// Why the connection is StandAlone, as the log has it.
+    var toldRefusal: ConnectionRefusal?
     var ownChallenge = ShortBytes()
     /// Commands of the control path that await their answers.
     var replies: [UInt32: @Sendable (StateChangeCode) -> Void] = [:]
@@ -123,6 +125,10 @@ package struct PeerConfiguration: Sendable {
 /// A socket that may become one of the two.
 struct PairingSocket {
     var connection: ConnectionID
+    /// Whether the pairing knows the socket: it was accepted, or its dial has succeeded.
+    ///
+    /// The kernel forgets that when the peer resets the connection.
+    var isConnected = false
     /// Holds the first packet of an accepted socket.
     var header: UnsafeMutableRawBufferPointer?
 }

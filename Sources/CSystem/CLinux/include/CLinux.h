@@ -40,6 +40,9 @@ int clinux_unacknowledged_byte_count(int descriptor);
 // Whether a TCP socket is closed by a reset or by both ends: 1 or 0 (TCP_INFO).
 int clinux_is_tcp_closed(int descriptor);
 
+// Whether neither end of a TCP socket has ended its stream: 1 or 0 (TCP_INFO).
+int clinux_is_tcp_established(int descriptor);
+
 // The process, user and group at the other end of a unix socket (SO_PEERCRED).
 int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, uint32_t *group);
 
