@@ -247,6 +247,8 @@ package final class WorldNode {
         case .writeSuperblock(let volume, let token):
             self.writeMetadata(volume, token, .superblock(self.core.superblockContent(volume)))
         case .flushMetadata(let volume, let token): self.flushMetadata(volume, token)
+        case .attached(let volume, let result):
+            self.world.note("node \(self.number) attached volume \(volume): \(result)")
         case .closeDisk(let volume):
             precondition(self.disks[Int(volume)].isOpen, "an open disk is closed")
             self.disks[Int(volume)].isOpen = false

@@ -133,7 +133,6 @@ extension Resource {
         }
         self.updateOldestRequest(at: now)
         self.releaseFlushes(upTo: number, at: now)
-        self.resumeDrainWaiters(at: now)
     }
 
     private mutating func releaseFlushes(upTo epoch: UInt32, at now: Instant) {

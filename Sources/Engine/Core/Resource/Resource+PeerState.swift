@@ -85,7 +85,6 @@ extension Resource {
         }
         self.change(index, new, at: now)
         self.volumes[index].discardsData = false
-        self.resumeDrainWaiters(at: now)
     }
 
     /// A report is a fact, but two Primaries must not stay connected.

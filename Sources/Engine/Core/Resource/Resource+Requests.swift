@@ -29,11 +29,6 @@ extension Resource {
         }
     }
 
-    /// Fails everything that waits: this node is Primary no longer, or has no data.
-    mutating func refuseWaiting(_ error: ClientError) {
-        while let client = self.waiting.popFirst() { self.refuse(client, error) }
-    }
-
     private mutating func refuse(_ client: ClientRequest, _ error: ClientError) {
         self.actions.append(.complete(request: client.identifier, error))
     }

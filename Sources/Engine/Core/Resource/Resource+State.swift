@@ -56,6 +56,7 @@ extension Resource {
         }
         if new.connection != old.connection {
             self.connectionChanged(index, from: old, to: new, at: now)
+            if old.connection == .wfReportParams { self.deferred.append(.attachFlushed(index)) }
         }
         if new.role != old.role || new.connection != old.connection || new.disk != old.disk {
             self.admitWaiting(at: now)
@@ -129,8 +130,11 @@ extension Resource {
     /// A failed flush is final, and so is everything else until error policies are configurable:
     /// the disk is given up.
     mutating func diskFailed(_ index: UInt16, _ result: IOResult, at now: Instant) {
-        guard self.volumes[index].state.disk > .failed else { return }
+        guard self.volumes[index].hasDisk else { return }
         self.volumes[index].lastError = result
+        guard self.volumes[index].state.disk != .failed else {
+            return self.failFlushWaiters(index, at: now)
+        }
         self.change(index, StateChange(disk: .failed), at: now)
         if self.isEstablished { self.sendState(index) }
     }
@@ -144,15 +148,44 @@ extension Resource {
 
     /// Diskless, as soon as no operation of the disk is in flight.
     mutating func finishDetachIfIdle(_ index: UInt16, at now: Instant) {
-        guard self.volumes[index].isDetaching, self.volumes[index].operationsInFlight == 0 else {
+        guard self.volumes[index].isDetaching, self.volumes[index].operationsInFlight == 0,
+            self.volumes[index].flushWaiters.isEmpty
+        else { return }
+        guard self.volumes[index].hasDetachFlush || self.volumes[index].isLost else {
+            self.volumes[index].hasDetachFlush = true
+            self.volumes[index].operationsInFlight += 1
+            self.actions.append(.flushData(volume: index, IOToken(.detachFlush)))
             return
         }
         self.volumes[index].isDetaching = false
+        if self.volumes[index].state.disk == .failed, self.volumes[index].attachedDisks != nil {
+            self.actions.append(
+                .attached(volume: index, self.volumes[index].lastError ?? .failure(errno: 5))
+            )
+        }
+        self.forgetExtents(of: index)
         self.volumes[index].dropDisk()
         self.actions.append(.closeDisk(volume: index))
         self.change(index, StateChange(disk: .diskless), at: now)
         if self.isEstablished { self.sendState(index) }
         self.diskClosed(index, at: now)
+        self.retryHeldPeerWrites()
+    }
+
+    mutating func detachFlushDone(_ index: UInt16, _ result: IOResult) {
+        if result.isSuccess {
+            self.volumes[index].hasUnflushedPeerWrites = false
+        } else {
+            self.volumes[index].lastError = result
+        }
+    }
+
+    /// Requests that are not over hold no extents of the next activity log.
+    private mutating func forgetExtents(of index: UInt16) {
+        for slot in 0..<UInt32(self.requests.capacity)
+        where self.requests.contains(slot) && self.requests[slot].client.volume == index {
+            self.requests[slot].flags.remove(.holdsExtents)
+        }
     }
 }
 

@@ -58,8 +58,13 @@ struct Volume: ~Copyable {
     var recordedDisk = DiskState.inconsistent
     var metadataFailed = false
     var lastError: IOResult?
-    /// What attaching found, for as long as the disk is Negotiating.
+    /// What attaching found, for as long as the disk is Attaching or Negotiating.
     var attachedDisks: StateContext.AttachedDisks?
+    var attachFlushesPending = 0
+    /// The disk is given up because of an error: nothing becomes stable on it any more.
+    var isLost: Bool { self.isDetaching && self.lastError != nil }
+    /// The last flush of a disk that is given up without an error has been asked for.
+    var hasDetachFlush = false
     /// This node went down while Primary and has not met its peer since.
     var crashedPrimary = false
     /// All bits are set and not yet durable: the superblock says so meanwhile.
@@ -269,6 +274,7 @@ struct Volume: ~Copyable {
     /// The disk is closed: nothing in memory speaks of it any more.
     mutating func dropDisk() {
         self.hasDisk = false
+        self.hasDetachFlush = false
         self.activityLog = nil
         self.bitmap = nil
         self.endWalk()
