@@ -12,12 +12,20 @@ package final class Checks {
         var disk = DiskState.diskless
     }
 
+    private struct LastFailure {
+        var step: UInt64?
+
+        func isAfter(_ other: UInt64) -> Bool { self.step.map { $0 >= other } ?? false }
+    }
+
     unowned var world: World!
     package let writes: WriteTable
     package let sessions: Sessions
     let promises: PromiseCheck
     package let generations: GenerationCheck
     private var seen: [[Seen]]
+    /// By node and volume: when an operation of its disk has failed last.
+    private var diskFailures: [[LastFailure]]
     /// Of the probes only, so that they change nothing else.
     private var random = SeededRandom(seed: 1)
     private var stepsToProbe: UInt64 = 50
@@ -27,6 +35,10 @@ package final class Checks {
         self.sessions = Sessions(volumes: sectors.count)
         self.promises = PromiseCheck(self.writes, sectors: sectors)
         self.generations = GenerationCheck(volumes: sectors.count)
+        self.diskFailures = Array(
+            repeating: Array(repeating: LastFailure(), count: sectors.count),
+            count: 2
+        )
         self.seen = Array(repeating: Array(repeating: Seen(), count: sectors.count), count: 2)
     }
 
@@ -62,15 +74,20 @@ package final class Checks {
         if own == .upToDate || own == .inconsistent {
             self.promises.promise(content, on: node, isForced ? .power : .process)
         }
-        let isReplicating = self.world.isReplicating(node, write.volume)
+        let isReplicating =
+            self.world.isReplicating(node, write.volume)
+            && !self.diskFailures[1 - node][Int(write.volume)].isAfter(write.submittedAt)
         let peerIsOnlyCopy = own != .upToDate
         if isReplicating {
             switch self.world.configuration.replicationProtocol {
-            case _ where peerIsOnlyCopy:
+            case _ where peerIsOnlyCopy && self.world.shareTransport:
                 self.promises.promise(content, on: 1 - node, .process)
             case .a: break
+            case .c where isForced: self.promises.promise(content, on: 1 - node, .power)
+            // The peer may have died since it has answered.
+            case _ where !self.world.shareTransport: break
             case .b: self.promises.promise(content, on: 1 - node, .memory)
-            case .c: self.promises.promise(content, on: 1 - node, isForced ? .power : .process)
+            case .c: self.promises.promise(content, on: 1 - node, .process)
             }
         }
         if own == .upToDate, state.connection < .connected || state.peerDisk < .inconsistent {
@@ -108,11 +125,18 @@ package final class Checks {
         return floors
     }
 
-    func completedFlush(_ node: Int, _ volume: UInt16, _ floors: [SectorContent?]) {
+    func completedFlush(
+        _ node: Int,
+        _ volume: UInt16,
+        _ floors: [SectorContent?],
+        submittedAt: UInt64
+    ) {
         if let own = floors[node], self.world.state(node, volume).disk == .upToDate {
             self.promises.flushed(node, volume, own)
         }
-        if let peer = floors[1 - node], self.world.isReplicating(node, volume) {
+        if let peer = floors[1 - node], self.world.isReplicating(node, volume),
+            !self.diskFailures[1 - node][Int(volume)].isAfter(submittedAt)
+        {
             self.promises.flushed(1 - node, volume, peer)
         }
     }
@@ -151,8 +175,9 @@ package final class Checks {
         self.report(fault, "attach of node \(node)")
     }
 
-    /// A volume's disk has failed: what no flush has covered may be gone.
-    private func diskFailed(_ node: Int, _ volume: Int) {
+    /// An operation of a disk has failed: what no flush has covered may be gone.
+    func diskFailed(_ node: Int, _ volume: Int) {
+        self.diskFailures[node][volume].step = self.world.steps
         self.promises.lost(node, volume: volume, leaving: .power)
         self.sessions.lostOrder(node, volume)
     }
@@ -165,7 +190,6 @@ package final class Checks {
             let state = self.world.state(node, index)
             let old = self.seen[node][Int(index)]
             self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
-            if old.disk != .failed, state.disk == .failed { self.diskFailed(node, Int(index)) }
             if old.connection != state.connection {
                 self.connectionChanged(node, Int(index), from: old, to: state)
             }

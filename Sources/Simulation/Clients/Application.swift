@@ -99,12 +99,14 @@ package final class Application {
     package func flush(_ volume: UInt16, then next: @escaping () -> Void = {}) {
         let checks = self.world.checks
         let floors = checks.beginFlush(self.node, volume)
+        let submittedAt = self.world.steps
         self.submit(
             volume,
             .flush,
             SectorRange(start: 0, count: 0),
             account: { [node] error, _ in
-                if error == nil { checks.completedFlush(node, volume, floors) }
+                guard error == nil else { return }
+                checks.completedFlush(node, volume, floors, submittedAt: submittedAt)
             },
             then: next
         )

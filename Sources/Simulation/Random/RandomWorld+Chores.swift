@@ -93,14 +93,35 @@ extension RandomWorld {
             where !self.world.nodes[node].disks[index].isOpen
                 && !self.world.nodes[node].core.volumeSnapshot(UInt16(index)).hasDisk
             {
+                if self.attachWasRefused(node, UInt16(index)) {
+                    self.command(.disconnect(force: true), node)
+                }
                 self.world.note("administrator: attach volume \(index) on node \(node)")
                 self.world.nodes[node].attach(UInt16(index))
             }
+        }
+        for node in 0...1 where self.isPrimary(node) && self.isWithoutData(node) {
+            self.command(.secondary(force: true), node)
         }
         self.reconnect()
         guard !(0...1).contains(where: { self.isPrimary($0) }) else { return }
         let node = Int(self.random.below(2))
         if !self.isAway[node], !self.isOver { self.command(.primary(force: false), node) }
+    }
+
+    /// Whether the node is StandAlone and has no data of its own.
+    private func isWithoutData(_ node: Int) -> Bool {
+        self.world.nodes[node].core.link == .standAlone
+            && self.plan.configuration.volumes.indices.contains {
+                self.world.state(node, UInt16($0)).disk < .upToDate
+            }
+    }
+
+    /// Whether an attach has found a split brain: then the disk is attached without a connection.
+    private func attachWasRefused(_ node: Int, _ volume: UInt16) -> Bool {
+        let snapshot = self.world.nodes[node].core.volumeSnapshot(volume)
+        guard case .fail? = snapshot.lastPlan?.decision else { return false }
+        return snapshot.state.connection >= .connected
     }
 
     private func reconnect() {

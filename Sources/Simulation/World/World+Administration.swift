@@ -79,6 +79,11 @@ extension World {
         }
     }
 
+    /// Whether both nodes have an end of the same connection.
+    var shareTransport: Bool {
+        self.nodes[0].transport != nil && self.nodes[0].transport === self.nodes[1].transport
+    }
+
     /// Whether completed writes of `node` are at its peer, too, as far as the protocol says.
     package func isReplicating(_ node: Int, _ volume: UInt16) -> Bool {
         guard self.nodes[node].isUp else { return false }

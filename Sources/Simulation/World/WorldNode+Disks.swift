@@ -24,6 +24,7 @@ extension WorldNode {
     private func fails(_ volume: UInt16, _ count: WritableKeyPath<DiskTrouble, Int>) -> Bool {
         guard self.troubles[Int(volume)][keyPath: count] > 0 else { return false }
         self.troubles[Int(volume)][keyPath: count] -= 1
+        if count != \.failingReads { self.world.checks.diskFailed(self.number, Int(volume)) }
         return true
     }
 

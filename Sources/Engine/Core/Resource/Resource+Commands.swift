@@ -142,6 +142,9 @@ extension Resource {
 
     private mutating func promote(_ index: UInt16, _ change: StateChange, at now: Instant) {
         let forced = change.disk != nil
+        self.volumes[index].exposesPeerData = false
+        self.volumes[index].exposedGeneration =
+            self.volumes[index].peerGenerations?.generations.current ?? .empty
         self.change(index, change, at: now)
         if GenerationRules.promotionNeedsNew(
             in: self.volumes[index].state,
@@ -326,7 +329,6 @@ extension Resource {
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
         self.change(index, StateChange(disk: .failed), at: now)
-        if self.isEstablished { self.sendState(index) }
     }
 
     /// A volume is Diskless: whoever has waited for that goes on.

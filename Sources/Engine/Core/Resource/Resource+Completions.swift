@@ -175,7 +175,11 @@ extension Resource {
         if flags.isDisjoint(with: [.completed, .awaitsPeer]) {
             self.epochs.completed(epoch: self.requests[slot].epoch)
             self.requests[slot].flags.insert(.completed)
-            self.tellClient(slot, self.outcomeOfWrite(slot), at: now)
+            let outcome = self.outcomeOfWrite(slot)
+            if outcome == nil, !flags.contains(.localDone) {
+                self.volumes[self.requests[slot].client.volume].exposesPeerData = true
+            }
+            self.tellClient(slot, outcome, at: now)
         }
         guard self.requests[slot].flags.contains(.completed), !flags.contains(.inTransferLog) else {
             return

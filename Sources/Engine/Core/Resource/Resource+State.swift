@@ -48,7 +48,11 @@ extension Resource {
         }
         if new.disk > .negotiating { self.volumes[index].recordedDisk = new.disk }
         if old.metadataView != new.metadataView, new.disk > .negotiating { self.persist(index) }
-        if new.disk == .failed, old.disk != .failed { self.beginDetach(index, at: now) }
+        if new.disk == .failed, old.disk != .failed {
+            // Before anything that the own disk lacks: the peer then keeps account of it.
+            if self.isEstablished { self.sendState(index) }
+            self.beginDetach(index, at: now)
+        }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
         {
@@ -77,11 +81,12 @@ extension Resource {
             if old.connection < .syncSource || old.connection > .pausedSyncT {
                 self.enteredSyncSource(index, at: now)
             }
+        case .networkFailure:
+            if self.isEstablished { self.deferred.append(.diskLostBeforeResync) }
         case .syncTarget:
             if old.connection == .pausedSyncT { self.resyncProgressed(index, at: now) }
-        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
-            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID,
-            .verifyS, .verifyT, .pausedSyncT, .ahead, .behind:
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .protocolError,
+            .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID, .verifyS, .verifyT, .pausedSyncT, .ahead, .behind:
             break
         }
     }
@@ -136,12 +141,12 @@ extension Resource {
             return self.failFlushWaiters(index, at: now)
         }
         self.change(index, StateChange(disk: .failed), at: now)
-        if self.isEstablished { self.sendState(index) }
     }
 
     /// Waits for what is in flight on the disk, then closes it.
     mutating func beginDetach(_ index: UInt16, at now: Instant) {
         self.volumes[index].isDetaching = true
+        self.volumes[index].exposedGeneration = self.volumes[index].generations.current
         self.failMetadataWaiters(index, at: now)
         self.finishDetachIfIdle(index, at: now)
     }
@@ -158,7 +163,8 @@ extension Resource {
             return
         }
         self.volumes[index].isDetaching = false
-        if self.volumes[index].state.disk == .failed, self.volumes[index].attachedDisks != nil {
+        if self.volumes[index].awaitsAttach {
+            self.volumes[index].awaitsAttach = false
             self.actions.append(
                 .attached(volume: index, self.volumes[index].lastError ?? .failure(errno: 5))
             )

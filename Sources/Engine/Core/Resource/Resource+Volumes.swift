@@ -132,6 +132,7 @@ extension Resource {
         )
         self.volumes[index].recordedDisk = found.disk
         self.change(index, StateChange(disk: .attaching), at: now)
+        self.volumes[index].awaitsAttach = true
         self.volumes[index].attachFlushesPending = 2
         self.volumes[index].operationsInFlight += 2
         self.actions.append(.flushData(volume: index, IOToken(.attachFlush, slot: 0)))
@@ -155,8 +156,13 @@ extension Resource {
             self.volumes[index].state.connection != .wfReportParams
         else { return }
         self.enterAttachedState(index, found, at: now)
+        guard self.volumes[index].awaitsAttach, !self.volumes[index].isDetaching else { return }
+        self.volumes[index].awaitsAttach = false
         self.actions.append(.attached(volume: index, .success))
     }
+
+    /// The error of a disk that is older than what the application has seen: ESTALE.
+    private static var staleFileHandle: Int32 { 116 }
 
     private mutating func enterAttachedState(
         _ index: UInt16,
@@ -164,6 +170,9 @@ extension Resource {
         at now: Instant
     ) {
         guard self.volumes[index].state.connection >= .connected else {
+            guard self.role == .secondary || !self.volumes[index].exposesPeerData else {
+                return self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
+            }
             self.change(
                 index,
                 StateChange(disk: found.disk, peerDisk: found.peerDisk),
@@ -243,6 +252,13 @@ extension Resource {
             isInconsistent: set.flags.contains(.inconsistent)
         )
         let state = self.volumes[index].state
+        if self.role == .primary, state.disk < .inconsistent {
+            let exposed = self.volumes[index].exposedGeneration
+            guard state.connection >= .connected || exposed.names(generations.current) else {
+                return self.closeConnection(.refused(.data(.otherDataExposed)), at: now)
+            }
+            self.volumes[index].exposedGeneration = generations.current
+        }
         guard set.flags.contains(.skipInitialSync), state.connection == .connected,
             self.volumes[index].generations.current.names(.justCreated)
         else { return }

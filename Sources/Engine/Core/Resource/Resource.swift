@@ -141,6 +141,7 @@ package struct Resource: ~Copyable {
         case .flushFailed(let index, let purpose): self.flushed(index, purpose, false, at: now)
         case .peerWriteRefused(let slot): self.peerWriteRefused(slot, at: now)
         case .attachFlushed(let index): self.continueAttach(index, at: now)
+        case .diskLostBeforeResync: self.closeConnection(.networkFailure, at: now)
         case .disconnectedMeanwhile: self.disconnectedMeanwhile(at: now)
         }
     }
@@ -267,6 +268,8 @@ enum DeferredEvent: BitwiseCopyable {
     case persisted(UInt16, AfterPersist)
     case bitmapWritten(UInt16, AfterBitmap)
     case bitmapFlushed(UInt16)
+    /// A disk is gone between the decision for a resync and its beginning.
+    case diskLostBeforeResync
     /// The connection is gone while a command to end it was under way.
     case disconnectedMeanwhile
 }

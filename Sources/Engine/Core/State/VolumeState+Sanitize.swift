@@ -11,7 +11,8 @@ extension VolumeState {
         var new = self
         new.forgetPeerIfNotConnected()
         if new.connection > .connected, new.disk <= .failed || new.peerDisk <= .failed {
-            new.connection = .connected
+            new.connection = new.connection.withoutDisk
+            new.forgetPeerIfNotConnected()
         }
         new.endNegotiation(in: context)
         // DRBD does this second; it is here because a negotiation may have ended in Diskless.
@@ -104,5 +105,24 @@ extension VolumeState {
 
     private var isWithoutData: Bool {
         self.role == .primary && self.disk < .upToDate && self.peerDisk < .upToDate
+    }
+}
+
+extension ConnectionCode {
+    /// What the connection becomes when one of the disks is gone.
+    ///
+    /// Between the decision for a resync and its beginning the target's disk is not yet marked
+    /// Inconsistent, and to be Connected would make it UpToDate. DRBD 8.4 does that; here the
+    /// connection ends.
+    fileprivate var withoutDisk: ConnectionCode {
+        switch self {
+        case .startingSyncS, .startingSyncT, .wfBitMapS, .wfBitMapT, .wfSyncUUID: .networkFailure
+        case .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS, .pausedSyncT, .ahead,
+            .behind:
+            .connected
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected:
+            self
+        }
     }
 }

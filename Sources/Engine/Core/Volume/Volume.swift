@@ -61,6 +61,8 @@ struct Volume: ~Copyable {
     /// What attaching found, for as long as the disk is Attaching or Negotiating.
     var attachedDisks: StateContext.AttachedDisks?
     var attachFlushesPending = 0
+    /// Whoever attached the disk has not been told what came of it.
+    var awaitsAttach = false
     /// The disk is given up because of an error: nothing becomes stable on it any more.
     var isLost: Bool { self.isDetaching && self.lastError != nil }
     /// The last flush of a disk that is given up without an error has been asked for.
@@ -79,6 +81,11 @@ struct Volume: ~Copyable {
     var bitmap: OutOfSyncBitmap?
     var superblock = SuperblockWriter()
     var bitmapWriter = BitmapWriter()
+
+    /// The generation that the application of a Primary without a disk has seen.
+    var exposedGeneration = GenerationID.empty
+    /// The application was told of writes that the own disk, present or not, does not have.
+    var exposesPeerData = false
 
     // Peer
     /// The last number of the sequence that writes and acknowledgements to the peer share.
