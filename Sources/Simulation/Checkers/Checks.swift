@@ -190,11 +190,22 @@ package final class Checks {
             let state = self.world.state(node, index)
             let old = self.seen[node][Int(index)]
             self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
+            if old.disk > .failed, state.disk <= .failed {
+                // It does not follow the other volumes any more.
+                self.sessions.lostOrder(node, Int(index))
+            }
             if old.connection != state.connection {
                 self.connectionChanged(node, Int(index), from: old, to: state)
             }
         }
+        if self.volumes.allSatisfy({ self.isFollowing(self.world.state(node, UInt16($0))) }) {
+            self.sessions.follow(node)
+        }
         self.report(RoleCheck.fault(self.world), "roles")
+    }
+
+    private func isFollowing(_ state: VolumeState) -> Bool {
+        state.connection == .connected && state.disk == .upToDate && state.peerDisk == .upToDate
     }
 
     private func connectionChanged(_ node: Int, _ volume: Int, from old: Seen, to new: VolumeState)
@@ -267,9 +278,13 @@ package final class Checks {
         let members = self.volumes.filter {
             disks[$0].1.current.superblock?.isConsistent == true
         }
-        let sessions = Set(members.compactMap { self.sessions.ofReplica[node][$0] }).sorted()
-        for session in sessions where !losingPower || !self.isOwn(session, node) {
-            let replicas = members.filter { self.sessions.ofReplica[node][$0] == session }
+        // A volume that was synchronised before the others is ahead of them.
+        for moment in Set(members.map { self.sessions.moments[node][$0] }).sorted() {
+            let volumes = members.filter { self.sessions.moments[node][$0] == moment }
+            guard let session = volumes.compactMap({ self.sessions.ofReplica[node][$0] }).first,
+                !losingPower || !self.isOwn(session, node)
+            else { continue }
+            let replicas = volumes.filter { self.sessions.ofReplica[node][$0] == session }
                 .map { OrderCheck.Replica(volume: $0, content: disks[$0].0.current) }
             self.report(OrderCheck.fault(session, replicas, self.writes), "order on node \(node)")
         }

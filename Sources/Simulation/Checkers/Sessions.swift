@@ -20,9 +20,13 @@ package final class Sessions {
     private(set) var current: [Int?] = [nil, nil]
     /// By node and volume: the session of which its data is a cut; nil if of none.
     private(set) var ofReplica: [[Int?]]
+    /// By node and volume: volumes with the same number are of the same moment.
+    private(set) var moments: [[Int]]
+    private var lastMoment = 0
 
     init(volumes: Int) {
         self.ofReplica = Array(repeating: Array(repeating: nil, count: volumes), count: 2)
+        self.moments = Array(repeating: Array(repeating: 0, count: volumes), count: 2)
     }
 
     /// `node` became Primary with these contents; `replicas` have the same data.
@@ -30,8 +34,10 @@ package final class Sessions {
         let floors = base.map { SectorContent(sectorCount: $0.sectorCount, initial: 0) }
         self.all.append(Session(node: node, base: base, floors: floors))
         self.current[node] = self.all.count - 1
+        self.lastMoment += 1
         for replica in replicas {
             self.ofReplica[replica.node][replica.volume] = self.all.count - 1
+            self.moments[replica.node][replica.volume] = self.lastMoment
         }
     }
 
@@ -45,6 +51,15 @@ package final class Sessions {
     /// `target` has the same data as `source` now.
     func synchronised(_ target: Int, _ volume: Int, from source: Int) {
         self.ofReplica[target][volume] = self.current[source] ?? self.ofReplica[source][volume]
+        self.lastMoment += 1
+        self.moments[target][volume] = self.lastMoment
+    }
+
+    /// All volumes of `node` follow the other one's.
+    func follow(_ node: Int) {
+        guard Set(self.moments[node]).count > 1 else { return }
+        self.lastMoment += 1
+        for volume in self.moments[node].indices { self.moments[node][volume] = self.lastMoment }
     }
 
     /// The data of a replica is no cut of any session: it has lost its cache.

@@ -7,8 +7,8 @@ package import Primitives
 /// A write may be read when it has completed, and is on stable storage when a flush has succeeded
 /// that began later, or at once with force unit access. The end of a process leaves the cache as it
 /// is. A power cut keeps any of the cached contents of a sector, or the stable one; of a write in
-/// flight any subset of its sectors. A failed flush leaves cached writes readable, and whether they
-/// are on stable storage open for ever, as the kernel's page cache does.
+/// flight any subset of its sectors. After a failed flush nothing becomes stable any more, and the
+/// cache may be lost when the disk is closed.
 package final class SimulatedDisk {
     private struct Write {
         let number: UInt64
@@ -27,6 +27,8 @@ package final class SimulatedDisk {
     /// Writes in flight, oldest first.
     private var writes: [Write] = []
     private var number: UInt64 = 0
+    /// A flush has failed: what is in the cache may be lost when the disk is closed.
+    private var isDoomed = false
 
     package init(sectorCount: Int, initial: Content) {
         self.current = SectorContent(sectorCount: sectorCount, initial: initial)
@@ -40,6 +42,7 @@ package final class SimulatedDisk {
         self.cache = other.cache
         self.writes = other.writes
         self.number = other.number
+        self.isDoomed = other.isDoomed
     }
 
     /// What is on stable storage for certain.
@@ -101,17 +104,16 @@ package final class SimulatedDisk {
     package var flushMark: UInt64 { self.number }
 
     package func flushed(_ mark: UInt64) {
+        if self.isDoomed { return }
         for write in self.cache where write.number <= mark { Self.apply(write, to: &self.base) }
         self.cache.removeAll { $0.number <= mark }
     }
 
-    /// A flush fails: no later one covers what it should have.
-    package func flushFailed(_ mark: UInt64, _ random: inout SeededRandom) {
-        for write in self.cache where write.number <= mark {
-            Self.applyPartly(write, to: &self.base, &random)
-        }
-        self.cache.removeAll { $0.number <= mark }
-    }
+    /// A flush fails: no later one succeeds.
+    package func flushFailed() { self.isDoomed = true }
+
+    /// The process closes the disk.
+    package func close(_ random: inout SeededRandom) { if self.isDoomed { self.loseCache(&random) } }
 
     // MARK: Crashes
 
@@ -119,10 +121,16 @@ package final class SimulatedDisk {
     package func kill(_ random: inout SeededRandom) {
         for write in self.writes { self.keepPartly(write, &random) }
         self.writes = []
+        self.close(&random)
     }
 
     package func cutPower(_ random: inout SeededRandom) {
         self.kill(&random)
+        self.loseCache(&random)
+    }
+
+    private func loseCache(_ random: inout SeededRandom) {
+        self.isDoomed = false
         for write in self.cache { Self.applyPartly(write, to: &self.base, &random) }
         self.cache = []
         self.current = self.base

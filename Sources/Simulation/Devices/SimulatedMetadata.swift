@@ -37,6 +37,8 @@ package final class SimulatedMetadata {
     private var cache: [(number: UInt64, block: Block)] = []
     private var inFlight: [(id: UInt64, block: Block)] = []
     private var number: UInt64 = 0
+    /// A flush has failed: what is in the cache may be lost when the disk is closed.
+    private var isDoomed = false
     package let interleave: OutOfSyncBitmap.Interleave
 
     package init(interleave: OutOfSyncBitmap.Interleave) { self.interleave = interleave }
@@ -48,6 +50,7 @@ package final class SimulatedMetadata {
         self.cache = other.cache
         self.inFlight = other.inFlight
         self.number = other.number
+        self.isDoomed = other.isDoomed
         self.interleave = other.interleave
     }
 
@@ -87,19 +90,18 @@ package final class SimulatedMetadata {
     package var flushMark: UInt64 { self.number }
 
     package func flushed(_ mark: UInt64) {
+        if self.isDoomed { return }
         for entry in self.cache where entry.number <= mark {
             Self.apply(entry.block, to: &self.durable)
         }
         self.cache.removeAll { $0.number <= mark }
     }
 
-    /// A flush fails: no later one covers what it should have.
-    package func flushFailed(_ mark: UInt64, _ random: inout SeededRandom) {
-        for entry in self.cache where entry.number <= mark && random.chance(1, in: 2) {
-            Self.apply(entry.block, to: &self.durable)
-        }
-        self.cache.removeAll { $0.number <= mark }
-    }
+    /// A flush fails: no later one succeeds.
+    package func flushFailed() { self.isDoomed = true }
+
+    /// The process closes the device.
+    package func close(_ random: inout SeededRandom) { if self.isDoomed { self.loseCache(&random) } }
 
     private static func apply(_ block: Block, to image: inout Image) {
         switch block {
@@ -117,6 +119,7 @@ package final class SimulatedMetadata {
         let blocks = self.inFlight
         self.inFlight = []
         for entry in blocks { self.end(entry.block, &random) }
+        self.close(&random)
     }
 
     private func end(_ block: Block, _ random: inout SeededRandom) {
@@ -168,6 +171,11 @@ package final class SimulatedMetadata {
 
     package func cutPower(_ random: inout SeededRandom) {
         self.kill(&random)
+        self.loseCache(&random)
+    }
+
+    private func loseCache(_ random: inout SeededRandom) {
+        self.isDoomed = false
         for entry in self.cache where random.chance(1, in: 2) {
             Self.apply(entry.block, to: &self.durable)
         }

@@ -109,9 +109,10 @@ extension RandomWorld {
         if !self.isAway[node], !self.isOver { self.command(.primary(force: false), node) }
     }
 
-    /// Whether the node is StandAlone and has no data of its own.
+    /// Whether the node is StandAlone and has no data of its own, or data that has to go.
     private func isWithoutData(_ node: Int) -> Bool {
-        self.world.nodes[node].core.link == .standAlone
+        if self.world.nodes[node].core.lastLoss == .refused(.data(.primaryWouldBeTarget)) { return true }
+        return self.world.nodes[node].core.link == .standAlone
             && self.plan.configuration.volumes.indices.contains {
                 self.world.state(node, UInt16($0)).disk < .upToDate
             }

@@ -69,7 +69,7 @@ package struct WorldPlan: Sendable {
         self.faults = Fault.allCases.filter { _ in random.chance(1, in: 2) }
         self.chores = [.promote] + Chore.allCases.filter { _ in random.chance(1, in: 3) }
         self.depth = [1, 4, 16][Int(random.below(3))]
-        self.thinkMicroseconds = [2_000, 50_000, 400_000][Int(random.below(3))]
+        self.thinkMicroseconds = self.depth * [8_000, 40_000, 120_000][Int(random.below(3))]
         self.faultMilliseconds = [500, 3_000, 10_000][Int(random.below(3))]
         self.choreMilliseconds = [300, 2_000, 6_000][Int(random.below(3))]
         self.duration = .seconds(20 + random.below(60))

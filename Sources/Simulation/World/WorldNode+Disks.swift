@@ -94,7 +94,7 @@ extension WorldNode {
         let isSkipped = self.skipsDataFlush(volume)
         self.afterDelay(volume) { [self] in
             if self.fails(volume, \.failingFlushes) {
-                disk.flushFailed(mark, &self.world.random)
+                disk.flushFailed()
                 return self.finish(volume, token, Self.failure)
             }
             if !isSkipped { disk.flushed(mark) }
@@ -145,7 +145,7 @@ extension WorldNode {
         let isSkipped = self.skipsMetadataFlush(token)
         self.afterDelay(volume) { [self] in
             if self.fails(volume, \.failingMetadata) {
-                metadata.flushFailed(mark, &self.world.random)
+                metadata.flushFailed()
                 return self.finish(volume, token, Self.failure)
             }
             if !isSkipped { metadata.flushed(mark) }

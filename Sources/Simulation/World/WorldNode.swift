@@ -252,6 +252,8 @@ package final class WorldNode {
         case .closeDisk(let volume):
             precondition(self.disks[Int(volume)].isOpen, "an open disk is closed")
             self.disks[Int(volume)].isOpen = false
+            self.disks[Int(volume)].data.close(&self.world.random)
+            self.disks[Int(volume)].metadata.close(&self.world.random)
         case .complete(let request, let error): self.completed(request, error, nil)
         case .completeRead(let request, let buffer): self.completed(request, nil, buffer)
         case .disconnectClients:

@@ -165,6 +165,7 @@ package enum GenerationRules {
         // One that stays connected to a Primary without a disk holds the only copy of what that
         // writes.
         let someoneWrites = new.role == .primary || new.peerRole == .primary
+        if new.role == .primary, old.disk != .upToDate, new.connection < .connected { return true }
         if someoneWrites, self.losesPeerData(from: old.peerDisk, to: new.peerDisk) { return true }
         return old.peerRole != .primary && new.peerRole == .primary && new.peerDisk < .inconsistent
     }

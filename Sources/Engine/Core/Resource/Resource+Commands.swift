@@ -208,10 +208,7 @@ extension Resource {
             return
         }
         guard self.role == .primary else { return self.afterDemotion(at: now) }
-        let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
-        guard !isInUse, self.requests.count == 0, self.waiting.isEmpty, self.epochs.isDrained else {
-            return
-        }
+        guard self.isIdleAsPrimary else { return }
         self.pending?.phase = .flushes
         self.demotionStepsPending = 1
         for index in self.volumes.indices {
@@ -222,6 +219,22 @@ extension Resource {
         self.demotionStepDone(pending.identifier, at: now)
     }
 
+    /// Whether the application is away and the peer has everything.
+    private var isIdleAsPrimary: Bool {
+        !self.volumes.indices.contains { self.volumes[$0].isInUse } && self.requests.count == 0
+            && self.waiting.isEmpty && self.epochs.isDrained
+    }
+
+    /// The application is back before this node ceased to be Primary.
+    private mutating func repeatDemotion(_ pending: PendingCommand, at now: Instant) {
+        switch pending.command {
+        case .secondary(force: true): self.beginDemotion(force: true, at: now)
+        case .secondary, .down: self.finishCommand(.deviceInUse, at: now)
+        case .primary, .connect, .disconnect, .detach, .outdate, .invalidate, .invalidateRemote:
+            invariantBroken("only these demote")
+        }
+    }
+
     /// A bitmap or the data of a volume is durable; with the last one the superblocks may say that
     /// there is no Primary, so that the activity log does not count any more.
     mutating func demotionStepDone(_ command: UInt32, at now: Instant) {
@@ -230,6 +243,7 @@ extension Resource {
         else { return }
         self.demotionStepsPending -= 1
         guard self.demotionStepsPending == 0 else { return }
+        guard self.isIdleAsPrimary else { return self.repeatDemotion(pending, at: now) }
         self.role = .secondary
         for index in self.volumes.indices { self.demote(index, at: now) }
         self.actions.append(.changed(.resource))
@@ -278,6 +292,7 @@ extension Resource {
     }
 
     private mutating func beginDisconnect(force: Bool, at now: Instant) {
+        if !force, self.needsPeerData { return self.finishCommand(.noUpToDateDisk, at: now) }
         self.isConnectWanted = false
         switch self.link {
         case .standAlone: self.finishCommand(.alreadyStandAlone, at: now)
@@ -291,6 +306,18 @@ extension Resource {
             self.standAlone(at: now)
             self.finishCommand(.success, at: now)
         }
+    }
+
+    /// Whether this node is Primary and has the UpToDate data of a volume from its peer only.
+    private var needsPeerData: Bool {
+        guard self.role == .primary, self.isEstablished else { return false }
+        for index in self.volumes.indices
+        where self.volumes[index].state.disk < .upToDate
+            && self.volumes[index].state.peerDisk == .upToDate
+        {
+            return true
+        }
+        return false
     }
 
     // MARK: Disks
@@ -540,6 +567,9 @@ extension Resource {
             let code = self.volumes[index].state
                 .evaluate(own, .requested, in: self.stateContext(index)).code
             guard code.isSuccess else { return self.sendConnectionStateReply(code) }
+        }
+        if isDisconnect, self.needsPeerData {
+            return self.sendConnectionStateReply(.noUpToDateDisk)
         }
         self.sendConnectionStateReply(.success)
         if isDisconnect {

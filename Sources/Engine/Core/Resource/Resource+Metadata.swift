@@ -10,6 +10,8 @@ enum AfterPersist: BitwiseCopyable {
     case generation
     case enterSyncSource
     case startResyncAsTarget
+    /// A write of the peer, whose only other copy is here, has to have its bits durable next.
+    case markPeerWrite(UInt32)
     /// Writes of the lost connection's resync may reach the disk.
     case releasePeerWrites
     /// The peer may learn the state that is on disk now.
@@ -25,7 +27,7 @@ extension AfterPersist {
         switch self {
         case .enterSyncSource, .sendState: self = .nothing
         case .startResyncAsTarget: self = .releasePeerWrites
-        case .nothing, .generation, .releasePeerWrites, .reply, .detach: break
+        case .nothing, .generation, .markPeerWrite, .releasePeerWrites, .reply, .detach: break
         }
     }
 }
@@ -78,6 +80,7 @@ extension Resource {
             if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
+        case .markPeerWrite(let slot): self.writeBitmap(index, then: .peerWrite(slot), at: now)
         case .releasePeerWrites: self.releasePeerWrites(index)
         case .sendState: if self.isEstablished { self.sendState(index) }
         case .detach: self.detachAfterMetadata(index, at: now)

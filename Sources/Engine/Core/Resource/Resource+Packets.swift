@@ -261,13 +261,13 @@ extension Resource {
     mutating func sendStateReply(_ code: StateChangeCode, volume index: UInt16) {
         self.send(
             .meta,
-            .stateChangeReply(StateReply(code.wire)),
+            .stateChangeReply(StateReply(code)),
             volume: self.volumes[index].number
         )
     }
 
     mutating func sendConnectionStateReply(_ code: StateChangeCode) {
-        self.send(.meta, .connectionStateChangeReply(StateReply(code.wire)))
+        self.send(.meta, .connectionStateChangeReply(StateReply(code)))
     }
 
     mutating func sendFeatures() { self.send(.data, .features(.announced)) }
@@ -279,9 +279,4 @@ extension Resource {
     mutating func releaseBuffer(_ buffer: BufferHandle) {
         if buffer != .none { self.actions.append(.releaseBuffer(buffer)) }
     }
-}
-
-extension StateChangeCode {
-    /// The same number in the protocol's own enumeration.
-    var wire: StateChangeResult { StateChangeResult(rawValue: self.rawValue) ?? .unknownError }
 }

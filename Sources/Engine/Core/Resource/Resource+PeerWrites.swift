@@ -21,10 +21,10 @@ extension Resource {
             self.received.done(write.epoch)
             return self.advanceReceivedEpochs(at: now)
         }
-        if self.volumes[index].state.peerDisk < .inconsistent,
-            self.setOutOfSync(write.range, in: index) > 0
-        {
-            write.flags.insert(.awaitsMarks)
+        if self.volumes[index].state.peerDisk < .inconsistent {
+            self.nameOwnWrites(index, at: now)
+            let isNew = self.setOutOfSync(write.range, in: index) > 0
+            if isNew || self.generationsPending > 0 { write.flags.insert(.awaitsMarks) }
         }
         if write.flags.contains(.acknowledgeReceipt) { self.sendAck(.received, for: write) }
         self.enqueuePeerWrite(write, at: now)
@@ -52,7 +52,7 @@ extension Resource {
         } else {
             self.heldPeerWrites.append(slot)
             guard write.flags.contains(.awaitsMarks) else { return }
-            self.writeBitmap(write.volume, then: .peerWrite(slot), at: now)
+            self.persist(write.volume, then: .markPeerWrite(slot))
         }
     }
 

@@ -66,7 +66,12 @@ extension VolumeState {
 
     private mutating func recoverDisksWhenConnected() {
         guard self.connection >= .connected, self.connection < .ahead else { return }
-        if self.disk == .consistent || self.disk == .outdated { self.disk = .upToDate }
+        // A peer without data cannot say that ours is current, unless it uses it. (DRBD 8.4 takes
+        // its word all the same.)
+        let isConfirmed = self.peerDisk >= .inconsistent || self.peerRole == .primary
+        if self.disk == .consistent || self.disk == .outdated && isConfirmed {
+            self.disk = .upToDate
+        }
         if self.peerDisk == .consistent || self.peerDisk == .outdated { self.peerDisk = .upToDate }
     }
 
