@@ -2,7 +2,7 @@
 
 package import EngineCore
 package import Primitives
-import Wire
+package import Wire
 
 /// What an administrator does and sees.
 extension World {

@@ -2,7 +2,7 @@
 
 package import EngineCore
 package import Primitives
-import Wire
+package import Wire
 
 /// A node of a world: the machine under test and a driver that carries out what it asks for.
 package final class WorldNode {
