@@ -109,8 +109,13 @@ package final class Checks {
     }
 
     func completed(_ read: ReadCheck.Read, _ content: [Content]) {
+        guard self.isCurrent(read.session) else { return }
         let fault = ReadCheck.fault(read, content, self.sessions, self.writes)
         self.report(fault.map { "volume \(read.volume) \($0)" }, "read")
+    }
+
+    private func isCurrent(_ session: Int) -> Bool {
+        self.sessions.current[self.sessions.all[session].node] == session
     }
 
     /// What a flush that begins now covers: on the own node and on its peer.
@@ -191,8 +196,15 @@ package final class Checks {
             let old = self.seen[node][Int(index)]
             self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
             if old.disk > .failed, state.disk <= .failed {
-                // It does not follow the other volumes any more.
+                // It does not follow the other volumes any more, nor what it has only received.
                 self.sessions.lostOrder(node, Int(index))
+                self.promises.lost(node, volume: Int(index), leaving: .process)
+            }
+            if old.disk == .attaching, state.disk == .upToDate,
+                self.sessions.current[node] != nil, state.connection < .connected
+            {
+                // What an error has cost a lone Primary is gone.
+                self.beginSession(node)
             }
             if old.connection != state.connection {
                 self.connectionChanged(node, Int(index), from: old, to: state)
@@ -234,10 +246,13 @@ package final class Checks {
     }
 
     private func observeRole(_ number: Int) {
-        let node = self.world.nodes[number]
-        let isPrimary = node.core.role == .primary
+        let isPrimary = self.world.nodes[number].core.role == .primary
         guard isPrimary != (self.sessions.current[number] != nil) else { return }
-        guard isPrimary else { return self.sessions.end(number) }
+        isPrimary ? self.beginSession(number) : self.sessions.end(number)
+    }
+
+    private func beginSession(_ number: Int) {
+        let continues = self.sessions.current[number] != nil
         var base: [SectorContent] = []
         var replicas: [(node: Int, volume: Int)] = []
         for volume in self.volumes {
@@ -246,7 +261,11 @@ package final class Checks {
             let source = self.world.nodes[isOwn ? number : 1 - number].disks[volume].data
             base.append(source.current)
             if isOwn {
-                self.checkPromotion(number, volume, state)
+                if self.seen[number][volume].disk == .inconsistent {
+                    // Declared UpToDate by force: whatever it has is the data now.
+                    self.promises.givenUp(number, volume)
+                }
+                if !continues { self.checkPromotion(number, volume, state) }
                 replicas.append((number, volume))
             }
             if state.connection == .connected, state.peerDisk == .upToDate {

@@ -27,7 +27,8 @@ struct ReadCheck {
             let base = session.base[Int(read.volume)][sector]
             if floor == 0, found == base { continue }
             let isOfSession =
-                found < WriteTable.firstContent || writes[found].session == read.session
+                found < WriteTable.firstContent
+                || sessions.all[writes[found].session].root == session.root
             guard isOfSession else {
                 return "sector \(sector) holds \(found), which session \(read.session) has not "
                     + "written; it began with \(base)"

@@ -9,6 +9,8 @@ import Primitives
 package final class Sessions {
     struct Session {
         let node: Int
+        /// The session that it goes on with after the node has lost a disk and got it back.
+        let root: Int
         /// By volume: the content at its start.
         let base: [SectorContent]
         /// By volume: the newest write of each sector that was completed.
@@ -30,9 +32,12 @@ package final class Sessions {
     }
 
     /// `node` became Primary with these contents; `replicas` have the same data.
+    ///
+    /// It continues the one that it is in.
     func begin(_ node: Int, _ base: [SectorContent], replicas: [(node: Int, volume: Int)]) {
+        let root = self.current[node].map { self.all[$0].root } ?? self.all.count
         let floors = base.map { SectorContent(sectorCount: $0.sectorCount, initial: 0) }
-        self.all.append(Session(node: node, base: base, floors: floors))
+        self.all.append(Session(node: node, root: root, base: base, floors: floors))
         self.current[node] = self.all.count - 1
         self.lastMoment += 1
         for replica in replicas {

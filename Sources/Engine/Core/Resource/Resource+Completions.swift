@@ -48,6 +48,7 @@ extension Resource {
             self.volumes[index].writesInFlight.remove(self.requests[slot].interval)
             self.retryConflicting(in: index, at: now)
             self.retryHeldReads(in: index, at: now)
+            if self.volumes[index].isWalking { self.resyncProgressed(index, at: now) }
         }
         self.finishWrite(slot, at: now)
     }

@@ -117,6 +117,8 @@ extension Resource {
         else { return false }
         if state.connection < .connected { return true }
         guard state.connection == .connected else { return false }
+        // Two attaches that cross each other: neither side has seen the other one Negotiating.
+        if state.peerDisk <= .failed, report.disk >= .inconsistent { return true }
         return report.disk == .negotiating || state.disk == .negotiating
             || self.volumes[index].considersResync
             || report.connection >= .startingSyncS && report.connection <= .wfBitMapT

@@ -193,6 +193,10 @@ extension Resource {
             self.resyncBlockDone(write, failed: failed, at: now)
         }
         self.peerRequests.release(slot)
+        if self.volumes[write.volume].isWalking {
+            // Blocks that it kept from being asked for, or room for one.
+            self.resyncProgressed(write.volume, at: now)
+        }
     }
 
     // MARK: After a flush
