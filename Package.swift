@@ -109,10 +109,19 @@ let package = Package(
         ),
         library("LinkSimulation", ["CLinux", "Primitives", "Wire", "Administration"]),
 
+        library(
+            "ToolSupport",
+            at: "Tools/ToolSupport",
+            [
+                "Administration",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         tool(
             "bsrd",
             [
-                "Engine", "EngineCore", "Administration", "Configuration", "Reactor",
+                "Engine", "EngineCore", "Administration", "Configuration", "Reactor", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -120,7 +129,7 @@ let package = Package(
         tool(
             "drxd",
             [
-                "DRX", "Administration", "Reactor",
+                "DRX", "Administration", "Reactor", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -142,7 +151,7 @@ let package = Package(
         tool(
             "drxctl",
             [
-                "Administration", "Configuration", "DRXCore", "Primitives", "Wire",
+                "Administration", "Configuration", "DRXCore", "Primitives", "ToolSupport", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -193,7 +202,7 @@ let package = Package(
             path: "Tests/ReactorAllocations/Program",
             swiftSettings: settings
         ),
-        tests("ReactorTests", ["Reactor", "reactor-allocations"]),
+        tests("ReactorTests", ["Reactor", "CAllocationCounter", "reactor-allocations"]),
         tests(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
@@ -207,6 +216,7 @@ let package = Package(
             "SystemTests",
             ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
         ),
+        tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
     ]
 )

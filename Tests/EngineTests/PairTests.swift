@@ -106,29 +106,12 @@ final class EnginePair {
         self.beta.stop()
     }
 
-    func qemuIO(_ node: EngineNode, _ commands: [String]) throws -> (status: Int32, text: String) {
-        try runTool(
-            "qemu-io",
+    func qemuIO(_ node: EngineNode, _ commands: [String]) throws -> Program.Output {
+        try Tool.qemuIO.run(
             ["-f", "raw"] + commands.flatMap { ["-c", $0] }
                 + ["nbd+unix:///r0/0?socket=\(node.socketPath)"]
         )
     }
-}
-
-func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
-    }
-    guard result else { throw POSIXError(.EADDRINUSE) }
-    return UInt16(bigEndian: address.sin_port)
 }
 
 @Suite(.serialized) struct PairTests {
@@ -145,7 +128,7 @@ func freePort() throws -> UInt16 {
             pair.alpha,
             ["write -P 7 0 64k", "write -P 9 1M 3M", "flush", "write -f -P 5 100k 512"]
         )
-        #expect(result.status == 0, "\(result.text)")
+        #expect(result.exitCode == 0, "\(result.text)")
         #expect(try pair.areEqual())
     }
 
@@ -159,7 +142,7 @@ func freePort() throws -> UInt16 {
             pair.alpha,
             ["write -P 1 0 64k", "write -P 2 8M 4k", "write -P 3 8M 4k", "flush"]
         )
-        #expect(offline.status == 0, "\(offline.text)")
+        #expect(offline.exitCode == 0, "\(offline.text)")
         let dirty = pair.snapshot(pair.alpha).volumes[0].snapshot.outOfSyncBits
         #expect(dirty == 17)
         let received = pair.snapshot(pair.beta).volumes[0].snapshot.statistics.received
@@ -175,12 +158,12 @@ func freePort() throws -> UInt16 {
         let pair = try EnginePair(bytes: 32 << 20)
         defer { pair.stop() }
         try pair.becomeUpToDate()
-        #expect(try pair.qemuIO(pair.alpha, ["write -P 7 0 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 7 0 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .primary(force: false)) == .twoPrimaries)
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(pair.command(pair.beta, .primary(force: false)) == .success)
         let result = try pair.qemuIO(pair.beta, ["read -P 7 0 64k", "write -P 8 64k 64k"])
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
         #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
         #expect(pair.command(pair.alpha, .down) == .success)
@@ -193,9 +176,9 @@ func freePort() throws -> UInt16 {
         try pair.becomeUpToDate()
         #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
         #expect(pair.command(pair.alpha, .disconnect(force: true)) == .success)
-        #expect(try pair.qemuIO(pair.alpha, ["write -P 1 0 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.alpha, ["write -P 1 0 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .primary(force: true)) == .success)
-        #expect(try pair.qemuIO(pair.beta, ["write -P 2 1M 64k"]).status == 0)
+        #expect(try pair.qemuIO(pair.beta, ["write -P 2 1M 64k"]).exitCode == 0)
         #expect(pair.command(pair.beta, .secondary(force: false)) == .success)
         _ = pair.command(pair.alpha, .connect(discardMyData: false))
         _ = pair.command(pair.beta, .connect(discardMyData: false))
@@ -221,7 +204,7 @@ func freePort() throws -> UInt16 {
                 "read -P 8 4k 4k", "discard 1M 64k", "flush",
             ]
         )
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
     }
 
     @Test(
@@ -241,7 +224,7 @@ func freePort() throws -> UInt16 {
                 "flush", "write -z 0 4k", "discard 4M 1M",
             ]
         )
-        #expect(result.status == 0 && !result.text.contains("failed"), "\(result.text)")
+        #expect(result.exitCode == 0 && !result.text.contains("failed"), "\(result.text)")
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
     }

@@ -45,8 +45,7 @@ import Wire
             loop.command(index, .primary(force: true)) { done($0) }
         }
         #expect(code == .success)
-        let output = try runTool(
-            "qemu-io",
+        let output = try Tool.qemuIO.run(
             [
                 "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", "-c", "flush",
                 "-c", "write -f -P 9 1M 2M", "-c", "discard 0 4k", "-c", "read -P 0 0 4k",
@@ -54,22 +53,7 @@ import Wire
                 "nbd+unix:///r0/0?socket=\(node.socketPath)",
             ]
         )
-        #expect(output.status == 0, "\(output.text)")
+        #expect(output.exitCode == 0, "\(output.text)")
         #expect(!output.text.contains("failed"), "\(output.text)")
     }
-}
-
-/// Runs a program and returns its status and all it printed.
-func runTool(_ name: String, _ arguments: [String]) throws -> (status: Int32, text: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [name] + arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }

@@ -22,31 +22,32 @@ struct BsrmetaTests {
         try self.tools.create("a", bytes: 1 << 20)
         try self.tools.run("- v09 a internal create-md 1")
         let again = try self.tools.ours("- v09 a internal create-md 2")
-        #expect(again.status == 1)
+        #expect(again.exitCode == 1)
         #expect(again.errors.contains("Do you really want to overwrite the existing meta-data?"))
         #expect(again.errors.contains("stdin not a TTY"))
         #expect(try self.tools.run("- v09 a internal dump-md").text.contains("max-peers 1;"))
         try self.tools.run("--force - v09 a internal create-md 2")
         #expect(try self.tools.run("- v09 a internal dump-md").text.contains("max-peers 2;"))
         let other = try self.tools.ours("- v08 a internal create-md")
-        #expect(other.status == 1)
+        #expect(other.exitCode == 1)
         #expect(other.errors.contains("So you want me to replace the v09 meta-data"))
     }
 
-    @Test func `refuses while another process holds the lock, but reads`() throws {
+    @Test func `refuses while another process holds the lock, --force reads`() throws {
         try self.tools.create("a", bytes: 1 << 20)
         try self.tools.run("- v09 a internal create-md 1")
         let held = open(self.scratch.file("a"), O_RDWR)
         try #require(held >= 0)
         defer { close(held) }
         try #require(flock(held, LOCK_EX | LOCK_NB) == 0)
-        for line in ["apply-al", "wipe-md --force", "create-md 1 --force", "invalidate"] {
+        for line in ["apply-al", "wipe-md --force", "create-md 1 --force", "invalidate", "dump-md"]
+        {
             let output = try self.tools.ours("- v09 a internal \(line)")
-            #expect(output.status == 20, "\(line)")
+            #expect(output.exitCode == 20, "\(line)")
             #expect(output.errors.contains("Device 'a' is configured!"), "\(line)")
         }
-        try self.tools.run("- v09 a internal dump-md")
-        try self.tools.run("- v09 a internal --node-id 0 get-gi")
+        try self.tools.run("--force - v09 a internal dump-md")
+        try self.tools.run("--force - v09 a internal --node-id 0 get-gi")
     }
 
     @Test func `refuses a file system, and data that has no name without a yes`() throws {
@@ -60,18 +61,18 @@ struct BsrmetaTests {
         try self.tools.write(head, to: "a", at: 0)
         for index in ["internal", "flex-external"] {
             let output = try self.tools.ours("--force - v09 a \(index) create-md 1")
-            #expect(output.status == 40)
+            #expect(output.exitCode == 40)
             #expect(output.text.contains("Found ext3 filesystem"))
             #expect(output.text.contains("Operation refused."))
-            #expect(try self.tools.ours("- v09 a \(index) dump-md").status == 1)
+            #expect(try self.tools.ours("- v09 a \(index) dump-md").exitCode == 1)
             guard MetadataTools.isInstalled else { continue }
-            #expect(try self.tools.theirs("- v09 a \(index) create-md 1").status == 40)
+            #expect(try self.tools.theirs("- v09 a \(index) create-md 1").exitCode == 40)
         }
         #expect(try self.tools.read("a", at: 0, count: 4096) == head)
         try self.tools.create("b", bytes: 64 << 20)
         try self.tools.write(Array("hello".utf8), to: "b", at: 60000)
-        #expect(try self.tools.ours("- v09 b internal create-md 1").status == 1)
-        #expect(try self.tools.ours("- v09 b internal dump-md").status == 1)
+        #expect(try self.tools.ours("- v09 b internal create-md 1").exitCode == 1)
+        #expect(try self.tools.ours("- v09 b internal dump-md").exitCode == 1)
         try self.tools.run("--force - v09 b internal create-md 1")
         #expect(try self.tools.read("b", at: 60000, count: 5) == Array("hello".utf8))
     }
@@ -104,7 +105,7 @@ struct BsrmetaTests {
         try self.tools.run("20 v09 a internal write-dev-uuid 77")
         let before = try self.tools.run("20 v09 a internal dump-md").dump
         try self.tools.resize("a", bytes: UInt64(grown))
-        #expect(try self.tools.ours("20 v09 a internal --node-id 1 get-gi").status == 1)
+        #expect(try self.tools.ours("20 v09 a internal --node-id 1 get-gi").exitCode == 1)
         let output = try self.tools.run("20 v09 a internal check-resize")
         #expect(output.text.contains("Internal drbd meta data successfully moved."))
         let after = try self.tools.run("20 v09 a internal dump-md").dump
@@ -134,10 +135,10 @@ struct BsrmetaTests {
         try self.tools.run("21 v09 a internal create-md 1")
         try self.tools.resize("a", bytes: 63 << 20)
         let shrunk = try self.tools.ours("21 v09 a internal check-resize")
-        #expect(shrunk.status == 1)
+        #expect(shrunk.exitCode == 1)
         #expect(shrunk.errors.contains("no suitable meta data found"))
         try self.tools.resize("a", bytes: 65 << 20)
-        #expect(try self.tools.ours("- v09 a internal check-resize").status == 1)
+        #expect(try self.tools.ours("- v09 a internal check-resize").exitCode == 1)
     }
 
     @Test func `a forgotten peer's slot is marked for a full resync`() throws {
@@ -173,9 +174,9 @@ struct BsrmetaTests {
         let bad = dump.replacing("max-peers 1;", with: "max-peers;")
         try bad.write(toFile: self.scratch.file("d"), atomically: false, encoding: .utf8)
         let output = try self.tools.ours("- v09 a internal verify-dump d")
-        #expect(output.status == 10)
+        #expect(output.exitCode == 10)
         #expect(output.errors.contains("Parse error in line 8: number expected, not ';'"))
-        #expect(try self.tools.ours("--force - v09 a internal restore-md d").status == 10)
+        #expect(try self.tools.ours("--force - v09 a internal restore-md d").exitCode == 10)
         try dump.write(toFile: self.scratch.file("e"), atomically: false, encoding: .utf8)
         #expect(try self.tools.ours("- v08 a internal verify-dump e").errors.contains("requested"))
     }

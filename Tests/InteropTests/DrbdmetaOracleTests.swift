@@ -273,7 +273,7 @@ struct DrbdmetaOracleTests {
         #expect(listing == (try self.tools.theirs("\(loud)- v09 b \(shape.index) dump-md").dump))
         let ours = try self.tools.ours("- v09 a \(shape.index) apply-al")
         let theirs = try self.tools.theirs("- v09 b \(shape.index) apply-al")
-        #expect(ours.status == theirs.status)
+        #expect(ours.exitCode == theirs.exitCode)
         // The real tool names an extent once for each slot that holds it.
         var messages: [Substring] = []
         for line in theirs.errors.split(separator: "\n")
@@ -350,7 +350,7 @@ struct DrbdmetaOracleTests {
         for line in lines {
             let ours = try self.tools.ours("--force - v09 a internal \(line)")
             let theirs = try self.tools.theirs("- v09 b internal \(line)")
-            #expect(ours.status == theirs.status, "\(line)")
+            #expect(ours.exitCode == theirs.exitCode, "\(line)")
             #expect(ours.text == theirs.text, "\(line)")
             #expect(
                 try self.tools.read("a", at: position, count: 4096)
@@ -383,11 +383,11 @@ struct DrbdmetaOracleTests {
     @Test func `wiped metadata is gone for both`() throws {
         try self.tools.create("a", bytes: 1 << 20)
         try self.tools.run("- v09 a internal create-md 1")
-        #expect(try self.tools.ours("- v09 a internal wipe-md").status == 1)
-        #expect(try self.tools.theirs("- v09 a internal dump-md").status == 0)
+        #expect(try self.tools.ours("- v09 a internal wipe-md").exitCode == 1)
+        #expect(try self.tools.theirs("- v09 a internal dump-md").exitCode == 0)
         try self.tools.run("--force - v09 a internal wipe-md")
-        #expect(try self.tools.theirs("- v09 a internal dump-md").status == 1)
-        #expect(try self.tools.ours("- v09 a internal dump-md").status == 1)
+        #expect(try self.tools.theirs("- v09 a internal dump-md").exitCode == 1)
+        #expect(try self.tools.ours("- v09 a internal dump-md").exitCode == 1)
         try self.tools.run("--force - v09 a internal wipe-md")
     }
 
@@ -410,8 +410,8 @@ struct DrbdmetaOracleTests {
                 try self.tools.ours("- v09 a \(index) dump-md"),
                 try self.tools.theirs("- v09 a \(index) dump-md")
             )
-            #expect(ours.status == 1, "\(fault.name)")
-            #expect(theirs.status == 1, "\(fault.name): \(theirs.errors)")
+            #expect(ours.exitCode == 1, "\(fault.name)")
+            #expect(theirs.exitCode == 1, "\(fault.name): \(theirs.errors)")
             #expect(ours.errors.hasSuffix("No valid meta data found\n"))
             #expect(theirs.errors.hasSuffix("No valid meta data found\n"))
         }
@@ -419,8 +419,8 @@ struct DrbdmetaOracleTests {
         try self.tools.create("a", bytes: 64 << 20)
         try self.tools.run("- v09 a \(index) create-md 3")
         try self.tools.write([0, 0, 0, 1], to: "a", at: position + 64)
-        #expect(try self.tools.ours("- v09 a \(index) dump-md").status == 0)
-        #expect(try self.tools.theirs("- v09 a \(index) dump-md").status == 0)
+        #expect(try self.tools.ours("- v09 a \(index) dump-md").exitCode == 0)
+        #expect(try self.tools.theirs("- v09 a \(index) dump-md").exitCode == 0)
     }
 
     @Test func `exit codes are drbdmeta's`() throws {
@@ -439,7 +439,7 @@ struct DrbdmetaOracleTests {
         ]
         for line in lines {
             let (ours, theirs) = (try self.tools.ours(line), try self.tools.theirs(line))
-            #expect(ours.status == theirs.status, "\(line): \(ours.errors) \(theirs.errors)")
+            #expect(ours.exitCode == theirs.exitCode, "\(line): \(ours.errors) \(theirs.errors)")
             #expect(!ours.errors.isEmpty, "\(line)")
         }
     }

@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs `bsrmeta` and the real `drbdmeta` in one folder.
 struct MetadataTools {
-    /// What a program left behind.
-    struct Output {
-        var status: Int32
-        var text: String
-        var errors: String
-
-        /// A dump from its `version` line on; what is above names time and command line.
-        var dump: String {
-            guard let start = self.text.range(of: "version ") else { return self.text }
-            return String(self.text[start.lowerBound...])
-        }
-    }
+    typealias Output = Program.Output
 
     /// Whether the real tool is there in the version that we know.
     static let isInstalled: Bool = {
         guard FileManager.default.isExecutableFile(atPath: Self.oracle) else { return false }
-        let version = try? Self.start("/usr/sbin/drbdadm", ["--version"], in: "/")
+        let version = try? Program.run("/usr/sbin/drbdadm", ["--version"], in: "/")
         return version?.text.contains("DRBDADM_VERSION=9.22") == true
     }()
 
@@ -32,10 +22,8 @@ struct MetadataTools {
 
     /// Runs our tool; it remembers device sizes in the test's folder.
     func ours(_ line: String) throws -> Output {
-        let tool = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-            .deletingLastPathComponent().appendingPathComponent("bsrmeta").path
-        return try Self.start(
-            tool,
+        try Program.run(
+            Program.own("bsrmeta"),
             ["--state-dir", self.folder] + Self.words(line),
             in: self.folder
         )
@@ -43,14 +31,14 @@ struct MetadataTools {
 
     /// Runs the real tool, which takes plain files only with `--force`.
     func theirs(_ line: String) throws -> Output {
-        try Self.start(Self.oracle, ["--force"] + Self.words(line), in: self.folder)
+        try Program.run(Self.oracle, ["--force"] + Self.words(line), in: self.folder)
     }
 
     /// Runs our tool and expects success.
     @discardableResult
     func run(_ line: String) throws -> Output {
         let output = try self.ours(line)
-        #expect(output.status == 0, "bsrmeta \(line): \(output.errors)")
+        #expect(output.exitCode == 0, "bsrmeta \(line): \(output.errors)")
         return output
     }
 
@@ -58,7 +46,7 @@ struct MetadataTools {
     @discardableResult
     func runTheirs(_ line: String) throws -> Output {
         let output = try self.theirs(line)
-        #expect(output.status == 0, "drbdmeta \(line): \(output.errors)")
+        #expect(output.exitCode == 0, "drbdmeta \(line): \(output.errors)")
         return output
     }
 
@@ -108,32 +96,12 @@ struct MetadataTools {
     private static func words(_ line: String) -> [String] {
         line.split(separator: " ").map(String.init)
     }
+}
 
-    /// Output goes to files, so that neither pipe can fill up.
-    private static func start(
-        _ program: String,
-        _ arguments: [String],
-        in folder: String
-    ) throws -> Output {
-        let scratch = NSTemporaryDirectory() + "/bsr-" + UUID().uuidString
-        let paths = [scratch + ".out", scratch + ".err"]
-        defer { for path in paths { try? FileManager.default.removeItem(atPath: path) } }
-        let handles = try paths.map { path in
-            _ = FileManager.default.createFile(atPath: path, contents: nil)
-            return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-        }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = handles[0]
-        process.standardError = handles[1]
-        try process.run()
-        process.waitUntilExit()
-        let texts = try paths.map {
-            String(decoding: try Data(contentsOf: URL(fileURLWithPath: $0)), as: UTF8.self)
-        }
-        return Output(status: process.terminationStatus, text: texts[0], errors: texts[1])
+extension Program.Output {
+    /// A dump from its `version` line on; what is above names time and command line.
+    var dump: String {
+        guard let start = self.text.range(of: "version ") else { return self.text }
+        return String(self.text[start.lowerBound...])
     }
 }

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs `drbdadm` and `bsradm` with the same file and arguments.
 struct Oracle {
-    /// What a program left behind.
-    struct Output {
-        var exitCode: Int32
-        var text: String
-        var errors: String
-    }
+    typealias Output = Program.Output
 
     private static let tool = "/usr/sbin/drbdadm"
     /// Called by its bare name it prints the bare names of the backend tools.
@@ -110,34 +106,13 @@ struct Oracle {
         try Self.start(Self.ownTool, arguments, [:])
     }
 
-    private static var ownTool: String {
-        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-            .deletingLastPathComponent().appendingPathComponent("bsradm").path
-    }
+    private static let ownTool = Program.own("bsradm")
 
     private static func start(
         _ program: String,
         _ arguments: [String],
         _ environment: [String: String]
     ) throws -> Output {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        let own = ProcessInfo.processInfo.environment
-        process.environment = own.merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        let (output, errors) = (Pipe(), Pipe())
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        // Standard error of both tools is far below a pipe's buffer, so reading in turn is safe.
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let messages = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Output(
-            exitCode: process.terminationStatus,
-            text: String(decoding: text, as: UTF8.self),
-            errors: String(decoding: messages, as: UTF8.self)
-        )
+        try Program.run(program, arguments, environment: environment)
     }
 }

@@ -46,4 +46,9 @@ package struct Tool: Sendable {
 
     /// Whether the program is installed.
     package var isPresent: Bool { self.path != nil }
+
+    /// Runs the program to its end.
+    package func run(_ arguments: [String]) throws -> Program.Output {
+        try Program.run(self.path ?? self.command, arguments)
+    }
 }

@@ -32,13 +32,28 @@ package final class ControlServer<Service: ControlService>: Sendable {
     ///
     /// - Parameter permittedUsers: who may ask; by default root and the user of this process.
     /// - Throws: ``ControlError`` if the path cannot be used or a daemon answers there already.
-    package init(
+    package convenience init(
         path: String,
         permittedUsers: Set<UInt32> = [0, geteuid()],
         handler: @escaping Handler
     ) throws(ControlError) {
-        let claim = try SocketClaim(path: path, daemon: Service.daemonName)
-        self.path = path
+        self.init(
+            claim: try SocketClaim(path: path, daemon: Service.daemonName),
+            permittedUsers: permittedUsers,
+            handler: handler
+        )
+    }
+
+    /// Answers from now on at a socket that was claimed before, until ``stop()``.
+    ///
+    /// Clients that came in between are answered now.
+    /// - Parameter permittedUsers: who may ask; by default root and the user of this process.
+    package init(
+        claim: consuming SocketClaim,
+        permittedUsers: Set<UInt32> = [0, geteuid()],
+        handler: @escaping Handler
+    ) {
+        self.path = claim.path
         self.listener = claim.listener
         self.permittedUsers = permittedUsers
         self.handler = handler
@@ -59,7 +74,7 @@ package final class ControlServer<Service: ControlService>: Sendable {
         let seconds = Int(AdministrationLimits.stopTime.components.seconds)
         let ended = self.running.wait(timeout: .now() + .seconds(seconds)) == .success
         self.state.withLock { state in
-            if let claim = state.claim.take() { claim.release() }
+            state.claim = nil
         }
         return ended
     }

@@ -6,15 +6,17 @@ import Foundation
 ///
 /// Two daemons never own the same path. The lock (`<path>.lock`) decides; it goes with the process,
 /// however that ends, so a socket file that a killed daemon left is known to be stale and replaced.
-struct SocketClaim: ~Copyable {
-    let path: String
+/// The end of the claim gives the path back.
+package struct SocketClaim: ~Copyable {
+    /// The path of the socket.
+    package let path: String
     let listener: LocalSocket
     private let lock: Int32
 
     /// Claims `path` and listens; nobody but the owner of the process may connect.
     ///
     /// - Throws: ``ControlError/alreadyRunning(daemon:path:)`` and other errors of the path.
-    init(path: String, daemon: String) throws(ControlError) {
+    package init(path: String, daemon: String) throws(ControlError) {
         let address = try LocalSocket.address(of: path)
         let lock = try Self.lock(path, daemon)
         do throws(ControlError) {
@@ -28,8 +30,7 @@ struct SocketClaim: ~Copyable {
         self.lock = lock
     }
 
-    /// Gives the path back and closes the sockets.
-    consuming func release() {
+    deinit {
         unlink(self.path)
         close(self.listener.descriptor)
         close(self.lock)

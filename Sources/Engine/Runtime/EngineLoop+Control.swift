@@ -51,13 +51,6 @@ extension EngineLoop {
         }
     }
 
-    /// The places of all resources.
-    package var resourceIndices: [Int] {
-        (0..<self.state.pointee.resources.capacity).filter {
-            self.state.pointee.resources.contains($0)
-        }
-    }
-
     /// Adds a Diskless volume; nil if the number is in use.
     package func addVolume(
         _ index: Int,

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Administration
 import ArgumentParser
-import Engine
-import Foundation
-import Logging
-import Reactor
+import ToolSupport
 
-/// The engine: serves volumes over NBD and mirrors them to their peers.
+/// The engine: serves volumes over NBD and mirrors each write to its peers.
 @main
 struct Bsrd: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,46 +17,19 @@ struct Bsrd: ParsableCommand {
         version: "0.1.0"
     )
 
-    @Option(
-        name: [.customShort("c"), .customLong("config-file"), .customLong("config")],
-        help: "The configuration file; tools read it, the engine itself does not."
-    )
-    var configFile: String?
-
-    @Option(help: "The name of this node (environment: BSR_NODE; default: the host name).")
-    var node: String?
-
-    @Option(help: "Where the sockets are (environment: BSR_RUN_DIR; default: /run/bsr).")
-    var runDir: String?
+    @OptionGroup var options: DaemonOptions
 
     @Option(help: "ADDRESS:PORT where NBD clients may connect over TCP; may be repeated.")
     var nbdListen: [String] = []
 
-    @Option(help: "What is logged: trace, debug, info, notice, warning, error or critical.")
-    var logLevel = "info"
-
     func run() throws {
-        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-        var logger = Logger(label: "bsrd")
-        guard let level = Logger.Level(rawValue: self.logLevel) else {
-            throw ValidationError("--log-level \(self.logLevel) is not known")
+        try self.options.run("bsrd") { logger in
+            try Daemon(
+                nodeName: self.options.nodeName,
+                runDirectory: self.options.runDirectory,
+                nbdListen: self.nbdListen,
+                logger: logger
+            ).run()
         }
-        logger.logLevel = level
-        let daemon = Daemon(
-            nodeName: self.node ?? Self.environment("BSR_NODE") ?? ProcessInfo.processInfo.hostName,
-            runDirectory: self.runDir ?? Self.environment("BSR_RUN_DIR") ?? "/run/bsr",
-            nbdListen: self.nbdListen,
-            logger: logger
-        )
-        do {
-            try daemon.run()
-        } catch {
-            logger.critical("\(error)")
-            throw ExitCode(20)
-        }
-    }
-
-    private static func environment(_ name: String) -> String? {
-        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 }

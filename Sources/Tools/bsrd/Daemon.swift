@@ -5,6 +5,7 @@ import Engine
 import Foundation
 import Logging
 import Reactor
+import ToolSupport
 
 /// The parts of a running engine: the loop on the main thread, the control socket on its own.
 struct Daemon {
@@ -14,14 +15,12 @@ struct Daemon {
     let logger: Logger
 
     func run() throws {
-        try self.makeRunDirectory()
         let logger = self.logger
         let log = LoopLog(
             note: { logger.info("\($0)") },
             warn: { logger.warning("\($0)") }
         )
-        let path = EngineControl.socketPath(inRunDirectory: self.runDirectory)
-        try Self.checkNotRunning(path)
+        let claim = try RunDirectory.claim(self.runDirectory, for: EngineControl.self)
         let loop = try EngineLoop(
             EngineConfiguration(nodeName: self.nodeName, nbdAddresses: try self.nbdAddresses()),
             log: log
@@ -32,37 +31,14 @@ struct Daemon {
             guard service.events.hasListeners else { return }
             service.events.changed(loop.snapshot(resource))
         }
-        let server = try ControlServer<EngineControl>(path: path) { request, stream in
+        let server = ControlServer<EngineControl>(claim: claim) { request, stream in
             service.answer(request, stream)
         }
-        logger.info("node \(self.nodeName) is ready at \(path)")
+        logger.info("node \(self.nodeName) is ready at \(server.path)")
         loop.run()
         loop.onChange = nil
         server.stop()
         logger.info("stopped")
-    }
-
-    /// A second daemon must not take over the sockets of the first one.
-    private static func checkNotRunning(_ path: String) throws {
-        do throws(ControlError) {
-            _ = try ControlClient<EngineControl>(path: path)
-        } catch { return }
-        throw DaemonError(text: "another bsrd answers at \(path); stop it or use another --run-dir")
-    }
-
-    private func makeRunDirectory() throws {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: self.runDirectory,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o755]
-            )
-        } catch {
-            throw DaemonError(
-                text: "cannot make the run directory \(self.runDirectory): "
-                    + "\(error.localizedDescription); give another one with --run-dir"
-            )
-        }
     }
 
     private func nbdAddresses() throws -> [SocketAddress] {
@@ -71,7 +47,7 @@ struct Daemon {
             guard let colon = text.lastIndex(of: ":"),
                 let port = UInt16(text[text.index(after: colon)...])
             else {
-                throw DaemonError(text: "--nbd-listen \(text): expected ADDRESS:PORT")
+                throw ListenAddressError(text: text)
             }
             let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
             if host != "::1", !host.hasPrefix("127.") {
@@ -88,9 +64,9 @@ struct Daemon {
     }
 }
 
-/// Why the daemon cannot run.
-struct DaemonError: Error, CustomStringConvertible {
+/// An argument of `--nbd-listen` that names no address.
+struct ListenAddressError: Error, CustomStringConvertible {
     let text: String
 
-    var description: String { self.text }
+    var description: String { "--nbd-listen \(self.text): expected ADDRESS:PORT" }
 }

@@ -16,7 +16,7 @@ final class MetadataFile {
     private let descriptor: Int32
     private let isDryRun: Bool
 
-    /// Opens `path`; for changes also locks it.
+    /// Opens and locks `path`: for changes exclusively, to read shared, with `force` not.
     ///
     /// - Throws: ``Failure`` with status 20 if it cannot be opened, is something else, or is in use.
     init(_ path: String, forWriting: Bool, force: Bool, isDryRun: Bool) throws(Failure) {
@@ -43,7 +43,9 @@ final class MetadataFile {
         let end = lseek(descriptor, 0, SEEK_END)
         self.byteCount = UInt64(max(0, end))
         guard end >= 0 else { throw .system("lseek", path, status: 20) }
-        guard forWriting, flock(descriptor, LOCK_EX | LOCK_NB) != 0 else { return }
+        // What is read under a running engine may be half old; --force shows it all the same.
+        guard forWriting || !force else { return }
+        guard flock(descriptor, (forWriting ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 else { return }
         guard errno == EWOULDBLOCK else { throw .system("flock", path, status: 20) }
         throw Failure(
             20,

@@ -3,6 +3,7 @@
 import Administration
 import ArgumentParser
 import Foundation
+import ToolSupport
 
 /// The administrator's tool for the relay.
 @main
@@ -23,17 +24,7 @@ struct Drxctl: ParsableCommand {
         version: "0.1.0"
     )
 
-    @Option(
-        name: [.customShort("c"), .customLong("config-file"), .customLong("config")],
-        help: "The configuration file (environment: BSR_CONFIG; default: /etc/bsr.conf)."
-    )
-    var configFile: String?
-
-    @Option(help: "The name of this node (environment: BSR_NODE; default: the host name).")
-    var node: String?
-
-    @Option(help: "Where the sockets are (environment: BSR_RUN_DIR; default: /run/bsr).")
-    var runDir: String?
+    @OptionGroup var place: PlaceOptions
 
     @Flag(name: [.short, .long], help: "More detail.")
     var verbose = false
@@ -60,7 +51,7 @@ struct Drxctl: ParsableCommand {
     }
 
     private func carryOut() throws {
-        let path = RelayControl.socketPath(inRunDirectory: self.runDirectory)
+        let path = RelayControl.socketPath(inRunDirectory: self.place.runDirectory)
         var client = try ControlClient<RelayControl>(path: path)
         switch self.verb {
         case .status, .memusage, .statistics:
@@ -100,9 +91,8 @@ struct Drxctl: ParsableCommand {
 
     /// The connections of the configuration that are meant.
     private func configured(mayBeNone: Bool = false) throws -> [RelayArguments] {
-        let path = self.configFile ?? Self.environment("BSR_CONFIG") ?? "/etc/bsr.conf"
-        let node = self.node ?? Self.environment("BSR_NODE")
-        let all = try ConfiguredConnections.read(path, node: node)
+        let path = self.place.configurationFile
+        let all = try ConfiguredConnections.read(path, node: self.place.nodeName)
         let wanted = all.filter { self.isNamed($0.name, $0.resource) }
         guard mayBeNone || !wanted.isEmpty || self.meansAll else {
             throw ToolError(
@@ -138,14 +128,6 @@ struct Drxctl: ParsableCommand {
 
     private func isNamed(_ connection: String, _ resource: String) -> Bool {
         self.meansAll || self.names.contains(connection) || self.names.contains(resource)
-    }
-
-    private var runDirectory: String {
-        self.runDir ?? Self.environment("BSR_RUN_DIR") ?? "/run/bsr"
-    }
-
-    private static func environment(_ name: String) -> String? {
-        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     private static func complain(_ text: String) {

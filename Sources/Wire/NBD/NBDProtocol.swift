@@ -20,7 +20,6 @@ package enum NBDLimits {
     package static var optionHeaderByteCount: Int { 16 }
     package static var optionReplyHeaderByteCount: Int { 20 }
     package static var requestByteCount: Int { 28 }
-    package static var simpleReplyByteCount: Int { 16 }
     package static var structuredReplyByteCount: Int { 20 }
 
     /// The longest string of the protocol: names, descriptions, messages, queries.

@@ -15,10 +15,10 @@ struct ExportClientsTests {
     @Test(.enabled(if: Tool.nbdinfo.isPresent, "needs nbdinfo (Debian: libnbd-bin)"))
     func `nbdinfo shows the export with its sizes and abilities`() throws {
         let server = try ExportServer(.oneVolume, content: 1_048_576)
-        let result = try run("nbdinfo", ["--json", server.uri("data/0")])
-        #expect(result.status == 0, "\(result.output)")
+        let result = try Tool.nbdinfo.run(["--json", server.uri("data/0")])
+        #expect(result.exitCode == 0, "\(result.everything)")
         let report = try #require(
-            JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+            JSONSerialization.jsonObject(with: Data(result.text.utf8)) as? [String: Any]
         )
         #expect(report["protocol"] as? String == "newstyle-fixed")
         #expect(report["structured"] as? Bool == true)
@@ -44,9 +44,9 @@ struct ExportClientsTests {
     func `qemu-io is told why a Secondary refuses it`() throws {
         let sentence = "data/0 is Secondary on this node; make it Primary first"
         let server = try ExportServer(.volume(availability: .refused(sentence)), content: 0)
-        let result = try run("qemu-io", ["-f", "raw", "-c", "read 0 512", server.uri("data/0")])
-        #expect(result.status != 0)
-        #expect(result.output.contains(sentence))
+        let result = try Tool.qemuIO.run(["-f", "raw", "-c", "read 0 512", server.uri("data/0")])
+        #expect(result.exitCode != 0)
+        #expect(result.everything.contains(sentence))
     }
 
     @Test(.enabled(if: Tool.nbdcopy.isPresent, "needs nbdcopy (Debian: libnbd-bin)"))
@@ -61,10 +61,10 @@ struct ExportClientsTests {
             .volume(byteCount: UInt64(image.count), abilities: [.trim, .writeZeroes]),
             content: image.count
         )
-        #expect(try run("nbdcopy", ["--flush", folder.file("in"), server.uri("")]).status == 0)
+        #expect(try Tool.nbdcopy.run(["--flush", folder.file("in"), server.uri("")]).exitCode == 0)
         #expect(server.content == image)
-        let back = try run("nbdcopy", [server.uri(""), folder.file("out")])
-        #expect(back.status == 0, "\(back.output)")
+        let back = try Tool.nbdcopy.run([server.uri(""), folder.file("out")])
+        #expect(back.exitCode == 0, "\(back.everything)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: folder.file("out"))) == Data(image))
     }
 
@@ -76,12 +76,11 @@ struct ExportClientsTests {
             "write -P 7 131072 4096", "flush", "read -P 0x5a 4096 4096", "read -P 0 8192 4096",
             "read -P 7 131072 512", "map",
         ]
-        let result = try run(
-            "qemu-io",
+        let result = try Tool.qemuIO.run(
             ["-f", "raw"] + commands.flatMap { ["-c", $0] } + [server.uri("data/0")]
         )
-        #expect(result.status == 0, "\(result.output)")
-        #expect(!result.output.contains("verification failed"))
+        #expect(result.exitCode == 0, "\(result.everything)")
+        #expect(!result.everything.contains("verification failed"))
         var expected = [UInt8](repeating: 0, count: 1_048_576)
         expected.replaceSubrange(4096..<8192, with: repeatElement(0x5a, count: 4096))
         expected.replaceSubrange(131_072..<135_168, with: repeatElement(7, count: 4096))
@@ -189,18 +188,4 @@ private func sendAll(_ socket: Int32, _ bytes: [UInt8]) -> Bool {
         sent += count
     }
     return true
-}
-
-private func run(_ tool: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/\(tool)")
-    process.arguments = arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: output, as: UTF8.self))
 }

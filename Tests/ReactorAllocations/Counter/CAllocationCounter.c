@@ -15,6 +15,14 @@ extern void __libc_free(void *);
 static _Atomic uint64_t allocations;
 static _Atomic uint64_t retains;
 
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+
+bool allocation_counter_counts(void) { return false; }
+
+#else
+
+bool allocation_counter_counts(void) { return true; }
+
 void *malloc(size_t size) {
     allocations++;
     return __libc_malloc(size);
@@ -49,6 +57,8 @@ int posix_memalign(void **out, size_t alignment, size_t size) {
 }
 
 void free(void *memory) { __libc_free(memory); }
+
+#endif
 
 // The hook that the Swift runtime keeps for instruments. Compiled code expects a retain to leave nearly
 // all registers alone, so the hook has to.

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Whether allocations are counted; not under a sanitizer, whose own malloc must stay.
+bool allocation_counter_counts(void);
+
 // Begins or ends to count retains. Meanwhile the runtime takes only plain objects: no strings.
 void allocation_counter_watch_retains(bool watches);
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// What is refused, with a sentence that says what is wrong, and harms nothing.
+@Suite(.serialized) struct RefusalTests {
+    @Test("RES-10 a disk in use is refused to a second engine and to bsrmeta")
+    func locks() throws {
+        let sites = try TwoSites()
+        try sites.bringUp()
+        try sites.run("bsradm", .beta, "down r0")
+        let text = try String(contentsOfFile: sites.configuration, encoding: .utf8)
+            .replacingOccurrences(of: sites.disk(.beta), with: sites.disk(.alpha))
+        try text.write(toFile: sites.configuration, atomically: true, encoding: .utf8)
+        let second = try sites.tool("bsradm", .beta, "up r0")
+        #expect(second.exitCode != 0)
+        #expect(second.errors.contains(sites.disk(.alpha)), "\(second.errors)")
+        let disk = sites.disk(.alpha)
+        // As with drbdmeta, only --force shows what a running engine may change meanwhile.
+        for verb in ["dump-md", "--force apply-al", "--force wipe-md", "--force create-md 1"] {
+            let words = verb.split(separator: " ").map(String.init)
+            let output = try Program.run(
+                Program.own("bsrmeta"),
+                words.filter { $0 == "--force" } + ["1", "v09", disk, "internal"]
+                    + words.filter { $0 != "--force" }
+            )
+            #expect(output.exitCode == 20, "\(verb): \(output.everything)")
+            #expect(output.errors.contains(disk), "\(verb): \(output.errors)")
+        }
+        try sites.run("bsradm", .alpha, "down r0")
+        try sites.run("bsradm", .alpha, "up r0")
+    }
+
+    @Test(
+        "TOOL-06 what is not supported yet is refused by up, and named",
+        arguments: [
+            ("net { data-integrity-alg crc32c; }", "data-integrity-alg"),
+            ("net { csums-alg crc32c; }", "csums-alg"),
+            ("net { verify-alg crc32c; }", "verify-alg"),
+            ("net { after-sb-0pri discard-zero-changes; }", "after-sb-0pri"),
+            ("net { allow-two-primaries yes; }", "allow-two-primaries"),
+        ]
+    )
+    func unsupported(_ lines: String, _ option: String) throws {
+        let sites = try TwoSites(TwoSites.Layout(lines: lines))
+        try sites.startEngine(.alpha)
+        try sites.run("bsradm", .alpha, "create-md r0")
+        let output = try sites.tool("bsradm", .alpha, "up r0")
+        #expect(output.exitCode != 0)
+        #expect(output.errors.contains(option), "\(output.errors)")
+    }
+
+    @Test("without metadata, or with a disk too small, up says what to do")
+    func noMetadata() throws {
+        let sites = try TwoSites()
+        try sites.startEngine(.alpha)
+        let output = try sites.tool("bsradm", .alpha, "up r0")
+        #expect(output.exitCode != 0)
+        #expect(output.errors.contains("meta"), "\(output.errors)")
+        try sites.run("bsradm", .alpha, "create-md r0")
+        try sites.run("bsradm", .alpha, "up r0")
+    }
+
+    @Test("TOOL-14 a tool without its daemon says so")
+    func noDaemon() throws {
+        let sites = try TwoSites()
+        for (tool, daemon) in [("bsrsetup", "bsrd"), ("drxctl", "drxd")] {
+            let output = try sites.tool(tool, .alpha, "status")
+            #expect(output.exitCode == 20, "\(output.everything)")
+            #expect(output.errors.contains("cannot reach \(daemon) at"), "\(output.errors)")
+        }
+    }
+
+    @Test("a second daemon on the same run directory is refused, the first one goes on")
+    func secondDaemon() throws {
+        let sites = try TwoSites()
+        try sites.startEngine(.alpha)
+        let second = try Program.run(
+            Program.own("bsrd"),
+            ["--run-dir", sites.runDirectory(.alpha)]
+        )
+        #expect(second.exitCode == 20)
+        #expect(second.errors.contains("another bsrd is running"), "\(second.errors)")
+        try sites.run("bsrsetup", .alpha, "status")
+        #expect(FileManager.default.fileExists(atPath: sites.runDirectory(.alpha) + "/nbd.sock"))
+    }
+}
