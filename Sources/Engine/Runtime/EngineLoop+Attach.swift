@@ -341,7 +341,7 @@ extension EngineLoop {
             reply?(
                 AttachFailure(
                     code: 118,
-                    text: "\(path) was given up while it was attached: \(Errno(number: number))"
+                    text: "\(path) was given up while it was attached: \(Errno(number))"
                 )
             )
         }
