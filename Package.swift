@@ -137,7 +137,10 @@ let package = Package(
         tool("bsrmeta", ["Metadata"]),
         tool(
             "bsr-sim",
-            ["Primitives", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+            [
+                "Primitives", "Simulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
         ),
         tool("bsradm", ["Configuration"]),
         tool("bsrsetup", ["Administration"]),

@@ -38,7 +38,8 @@ import Wire
         world.write(0, 100)
         world.carryOut(.connect(discardMyData: false), on: 1)
         world.run("decision") { world.state(0).connection == .wfBitMapS }
-        world.carryOut(.detach(volume: 0, force: true), on: 0)
+        world.nodes[0].troubles[0].failingMetadata = 1
+        world.run("failure") { !world.nodes[0].disks[0].isOpen }
         world.run(for: .seconds(10))
         #expect(world.state(1).disk != .upToDate)
         #expect(world.state(0).peerDisk != .upToDate)

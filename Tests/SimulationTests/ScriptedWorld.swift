@@ -39,5 +39,7 @@ extension World {
         self.carryOut(.connect(discardMyData: false), on: node)
     }
 
-    func disk(_ node: Int, _ volume: Int = 0) -> SimulatedDisk { self.nodes[node].disks[volume].data }
+    func disk(_ node: Int, _ volume: Int = 0) -> SimulatedDisk {
+        self.nodes[node].disks[volume].data
+    }
 }

@@ -18,7 +18,7 @@ package final class Checks {
         func isAfter(_ other: UInt64) -> Bool { self.step.map { $0 >= other } ?? false }
     }
 
-    unowned var world: World!
+    private unowned let world: World
     package let writes: WriteTable
     package let sessions: Sessions
     let promises: PromiseCheck
@@ -30,7 +30,9 @@ package final class Checks {
     private var random = SeededRandom(seed: 1)
     private var stepsToProbe: UInt64 = 50
 
-    init(sectors: [Int]) {
+    init(_ world: World) {
+        let sectors = world.configuration.volumes
+        self.world = world
         self.writes = WriteTable(volumes: sectors.count)
         self.sessions = Sessions(volumes: sectors.count)
         self.promises = PromiseCheck(self.writes, sectors: sectors)
@@ -200,10 +202,10 @@ package final class Checks {
                 self.sessions.lostOrder(node, Int(index))
                 self.promises.lost(node, volume: Int(index), leaving: .process)
             }
-            if old.disk == .attaching, state.disk == .upToDate,
-                self.sessions.current[node] != nil, state.connection < .connected
+            if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
+                self.sessions.current[node] != nil, state.peerDisk != .upToDate
             {
-                // What an error has cost a lone Primary is gone.
+                // What an error has cost a Primary that has the only good copy is gone.
                 self.beginSession(node)
             }
             if old.connection != state.connection {

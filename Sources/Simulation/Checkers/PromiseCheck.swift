@@ -6,8 +6,8 @@ import Primitives
 /// Contract 1 through crashes: for every sector of every node the newest write whose loss there
 /// would break a promise.
 ///
-/// Floors rise with completions, by what the protocol promises, sink to what a death leaves, and are
-/// replaced by the source's when the node was synchronised.
+/// Floors rise with completions, by what the protocol promises, sink to what a death leaves, and
+/// are replaced by the source's when the node was synchronised.
 package final class PromiseCheck {
     /// What has to survive what.
     package enum Strength: Int, CaseIterable {

@@ -113,7 +113,9 @@ package final class SimulatedDisk {
     package func flushFailed() { self.isDoomed = true }
 
     /// The process closes the disk.
-    package func close(_ random: inout SeededRandom) { if self.isDoomed { self.loseCache(&random) } }
+    package func close(_ random: inout SeededRandom) {
+        if self.isDoomed { self.loseCache(&random) }
+    }
 
     // MARK: Crashes
 

@@ -101,7 +101,9 @@ package final class SimulatedMetadata {
     package func flushFailed() { self.isDoomed = true }
 
     /// The process closes the device.
-    package func close(_ random: inout SeededRandom) { if self.isDoomed { self.loseCache(&random) } }
+    package func close(_ random: inout SeededRandom) {
+        if self.isDoomed { self.loseCache(&random) }
+    }
 
     private static func apply(_ block: Block, to image: inout Image) {
         switch block {

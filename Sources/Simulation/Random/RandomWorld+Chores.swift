@@ -111,7 +111,9 @@ extension RandomWorld {
 
     /// Whether the node is StandAlone and has no data of its own, or data that has to go.
     private func isWithoutData(_ node: Int) -> Bool {
-        if self.world.nodes[node].core.lastLoss == .refused(.data(.primaryWouldBeTarget)) { return true }
+        if self.world.nodes[node].core.lastLoss == .refused(.data(.primaryWouldBeTarget)) {
+            return true
+        }
         return self.world.nodes[node].core.link == .standAlone
             && self.plan.configuration.volumes.indices.contains {
                 self.world.state(node, UInt16($0)).disk < .upToDate
@@ -126,6 +128,8 @@ extension RandomWorld {
     }
 
     private func reconnect() {
+        // An attach decides for itself while there is no connection.
+        if (0...1).contains(where: self.isAttaching) { return }
         let loser = self.loser
         for node in 0...1
         where self.world.nodes[node].isUp && self.world.nodes[node].core.link == .standAlone
@@ -137,6 +141,18 @@ extension RandomWorld {
             }
             self.command(.connect(discardMyData: discards), node)
         }
+    }
+
+    private func isAttaching(_ node: Int) -> Bool {
+        self.world.nodes[node].isUp
+            && self.plan.configuration.volumes.indices.contains {
+                self.world.state(node, UInt16($0)).disk == .attaching
+            }
+    }
+
+    /// Whether the nodes have gone so far apart that nobody can tell whose data is newer.
+    private var isUnrelated: Bool {
+        self.world.nodes.contains { $0.core.lastLoss == .refused(.data(.unrelatedData)) }
     }
 
     /// The node whose changes are given up after a split brain; nil if there was none, or if that
@@ -176,6 +192,10 @@ extension RandomWorld {
             self.world.run(for: .seconds(round < 3 ? 3 : 30))
             if let late = self.findUnansweredCommand() { self.world.violated("liveness: \(late)") }
             if self.world.isQuiet { break }
+            // That takes new metadata on one node: not an administrator's everyday work.
+            if self.isUnrelated { return self.world.note("the nodes' data is unrelated") }
+            // Blocks that could not be read are tried again with the next connection.
+            if round > 5, round % 4 == 0 { self.command(.disconnect(force: true), 1) }
         }
         if self.world.violations.isEmpty { self.world.settle() }
     }

@@ -84,7 +84,9 @@ package final class RandomWorld {
 
     /// Has an application run wherever a node is Primary.
     private func watchRoles() {
-        if let late = self.findUnansweredCommand() { return self.world.violated("liveness: \(late)") }
+        if let late = self.findUnansweredCommand() {
+            return self.world.violated("liveness: \(late)")
+        }
         for node in 0...1 where self.world.nodes[node].isUp {
             let application = self.world.applications[node]
             guard self.world.nodes[node].core.role == .primary, !application.isRunning,

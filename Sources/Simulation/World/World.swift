@@ -16,7 +16,7 @@ package final class World {
     private var queue = EventQueue()
     package private(set) var nodes: [WorldNode] = []
     package private(set) var applications: [Application] = []
-    package let checks: Checks
+    package private(set) lazy var checks = Checks(self)
     /// Events so far.
     package private(set) var steps: UInt64 = 0
     private var transports = 0
@@ -42,8 +42,6 @@ package final class World {
         var disk = DiskParameters()
         disk.activityLogExtents = 67
         self.diskParameters = disk
-        self.checks = Checks(sectors: configuration.volumes)
-        self.checks.world = self
         for number in 0...1 {
             let node = WorldNode(self, number: number)
             node.disks = configuration.volumes.map { self.makeDisk($0, of: number) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
 import Primitives
 import Simulation
 
@@ -31,7 +32,7 @@ struct BsrSim: ParsableCommand {
         }
         var report = Report()
         for seed in range { report.add(self.runWorld(seed)) }
-        print(report.text)
+        say(report.text)
         if report.failedSeeds > 0 { throw ExitCode(1) }
     }
 
@@ -39,12 +40,15 @@ struct BsrSim: ParsableCommand {
         let world = RandomWorld(
             seed: seed,
             mutation: self.mutation,
-            log: self.trace ? { print($0) } : nil
+            log: self.trace ? say : nil
         )
-        for violation in world.run().prefix(1) { print("seed \(seed): \(violation)") }
+        for violation in world.run().prefix(1) { say("seed \(seed): \(violation)") }
         return world
     }
 }
+
+/// Prints a line at once, so that a run that is ended early has said what it found.
+private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
 /// Sums over worlds.
 struct Report {

@@ -79,8 +79,8 @@ import Wire
         }
     }
 
-    @Test func `a disk lost between the decision for a resync and its beginning ends the connection`()
-    {
+    @Test
+    func `a disk lost between the decision for a resync and its beginning ends the connection`() {
         // Connected would make the target's disk UpToDate, and it is known to be older.
         for connection in ConnectionCode.allCases
         where connection > .connected && connection < .syncSource {

@@ -102,7 +102,8 @@ extension Resource {
     /// Goes on with a command that waited for something of this node.
     mutating func resumePending(at now: Instant) {
         switch self.pending?.phase {
-        case .peerWrites: if self.isEstablished || !self.isDraining { self.promoteNextVolume(at: now) }
+        case .peerWrites:
+            if self.isEstablished || !self.isDraining { self.promoteNextVolume(at: now) }
         case .drain: self.resumeDrainWaiters(at: now)
         case .volumeReply, .connectionReply, .peerCloses, .flushes, .detach, .none: break
         }

@@ -195,8 +195,9 @@ extension Resource {
         self.send(.data, .sizes(sizes), volume: self.volumes[index].number)
     }
 
-    mutating func sendGenerations(_ index: UInt16) {
-        let generations = self.volumes[index].generations
+    /// Sends the generations as they are, or as they were.
+    mutating func sendGenerations(_ index: UInt16, _ former: Generations? = nil) {
+        let generations = former ?? self.volumes[index].generations
         var flags: UUIDFlags = []
         if self.volumes[index].discardsData { flags.insert(.discardMyData) }
         if self.volumes[index].crashedPrimary { flags.insert(.crashedPrimary) }

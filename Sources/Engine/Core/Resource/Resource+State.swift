@@ -86,7 +86,8 @@ extension Resource {
         case .syncTarget:
             if old.connection == .pausedSyncT { self.resyncProgressed(index, at: now) }
         case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .protocolError,
-            .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID, .verifyS, .verifyT, .pausedSyncT, .ahead, .behind:
+            .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID, .verifyS, .verifyT,
+            .pausedSyncT, .ahead, .behind:
             break
         }
     }
@@ -111,7 +112,8 @@ extension Resource {
     /// Both copies are current: nothing of an earlier crash is left to make up for.
     private mutating func clearCrashMarkIfEqual(_ index: UInt16) {
         let state = self.volumes[index].state
-        if self.volumes[index].crashedPrimary, state.disk == .upToDate, state.peerDisk == .upToDate
+        if self.volumes[index].crashedPrimary, state.disk == .upToDate,
+            state.peerDisk == .upToDate, self.volumes[index].outOfSyncBits == 0
         {
             self.volumes[index].crashedPrimary = false
             self.persist(index)

@@ -93,6 +93,8 @@ struct Volume: ~Copyable {
     var handshakeRunning = false
     var discardsData = false
     var peerGenerations: PeerGenerations?
+    /// What the comparison of this report of the peer's began with, if it has changed it.
+    var generationsBeforeRepair: Generations?
     /// Both disks were Inconsistent and the peer was promoted by force.
     var considersResync = false
     var lastPlan: SyncPlan?
