@@ -181,7 +181,8 @@ let package = Package(
         .target(
             name: "KillTesting",
             dependencies: [
-                "Administration", "EngineCore", "Engine", "Primitives", "TestSupport", "Wire",
+                "Administration", "Engine", "EngineCore", "LinkSimulation", "Metadata",
+                "Primitives", "TestSupport", "Wire",
             ],
             path: "Tests/PowerCut/KillTesting",
             swiftSettings: settings
@@ -210,14 +211,20 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
-        tests("DRXTests", ["DRX", "DRXCore", "Wire", "Administration"]),
+        tests(
+            "DRXTests",
+            [
+                "DRX", "DRXCore", "Wire", "Administration", "LinkSimulation", "CLinux", "drxd",
+                "drxctl",
+            ]
+        ),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("LinkSimulationTests", ["LinkSimulation", "Administration", "Wire"]),
         tests("TidyTests", []),
         tests(
             "SystemTests",
-            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta"]
+            ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta", "drxd"]
         ),
         tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),

@@ -25,9 +25,9 @@ private enum EchoControl: ControlService {
             for number in 0..<count { stream.send("\(number)") }
             stream.finish(.refused, ["that was all"])
         case .streamForEver:
-            while stream.isOpen {
+            _ = waitUntil(within: .seconds(20)) {
                 stream.send("tick")
-                usleep(1000)
+                return !stream.isOpen
             }
         case .silence: break
         }
@@ -205,7 +205,7 @@ struct ControlServerTests {
 
     @Test func `a client whose deadline passes gets nothing, not an error`() throws {
         let server = try EchoServer(path: self.path) { _, stream in
-            while stream.isOpen { usleep(1000) }
+            _ = waitUntil(within: .seconds(20)) { !stream.isOpen }
         }
         defer { server.stop() }
         var client = try EchoClient(path: self.path)

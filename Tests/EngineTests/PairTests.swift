@@ -80,14 +80,13 @@ final class EnginePair {
         seconds: Double = 20,
         for condition: (VolumeState, VolumeState) -> Bool
     ) -> Bool {
-        let end = Date().addingTimeInterval(seconds)
-        while Date() < end {
+        let isTrue = waitUntil(within: .seconds(seconds), lookingEvery: .milliseconds(20)) {
             let states = [self.alpha, self.beta].map {
                 self.snapshot($0).volumes[0].snapshot.state
             }
-            if condition(states[0], states[1]) { return true }
-            usleep(20_000)
+            return condition(states[0], states[1])
         }
+        if isTrue { return true }
         print(self.snapshot(self.alpha))
         print(self.snapshot(self.beta))
         return false

@@ -48,26 +48,6 @@ let unfinished: [Allowance] =
             path: "Tests/EngineTests/EngineNode.swift",
             reason: "says nowhere why it is safe"
         ),
-        Allowance(
-            rule: .sleep,
-            path: "Tests/EngineTests/PairTests.swift",
-            reason: "polls with a sleep"
-        ),
-        Allowance(
-            rule: .sleep,
-            path: "Tests/PowerCut/KillTesting/EngineProcess.swift",
-            reason: "polls another process with a sleep"
-        ),
-        Allowance(
-            rule: .sleep,
-            path: "Tests/PowerCut/KillTesting/KillTest.swift",
-            reason: "polls another process with a sleep"
-        ),
-        Allowance(
-            rule: .sleep,
-            path: "Tests/AdministrationTests/ControlServerTests.swift",
-            reason: "polls with a sleep"
-        ),
     ]
     + commentsWiderThan100Columns.map {
         Allowance(rule: .lineLength, path: $0, reason: "comments to be filled by Scripts/format")

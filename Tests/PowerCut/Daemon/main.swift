@@ -4,7 +4,8 @@
 //
 //     bsrd-powercut RUN-DIR NODE SEED [SKIPPED-FLUSH]
 //
-// Ends when its standard input does, so that it cannot outlive the test that has started it.
+// Ends when its standard input does, so that it cannot outlive the test that has started it. A line
+// there names a kind of flush, during which the power is to go.
 
 import Administration
 import Engine
@@ -28,18 +29,22 @@ func run(_ arguments: [String]) throws {
         log("\(arguments[4]): one of \(DiskFlush.allCases.map(\.rawValue))")
         exit(2)
     }
+    let powerCut = PowerCut()
+    let store = PowerCutStore(seed: seed, skipping: skipped, powerCut: powerCut)
     let loop = try EngineLoop(
         EngineConfiguration(
             nodeName: arguments[2],
             nbdAddresses: [.unix("\(folder)/nbd.sock")]
         ),
         log: LoopLog(note: { log($0) }, warn: { log($0) }),
-        interposer: PowerCutStore(seed: seed, skipping: skipped)
+        interposer: store
     )
     // Before there is another thread: the signals are blocked in those that follow.
     try loop.reactor.watchSignals([SIGTERM, SIGINT])
     Thread.detachNewThread {
-        while !FileHandle.standardInput.availableData.isEmpty {}
+        while let line = readLine() {
+            if let flush = DiskFlush(rawValue: line) { powerCut.schedule(during: flush) }
+        }
         _exit(3)
     }
     let service = EngineService(loop.handle)

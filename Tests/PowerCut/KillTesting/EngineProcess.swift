@@ -1,48 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Administration
+import Engine
 import EngineCore
 import Foundation
 import TestSupport
 import Wire
-
-/// What a test of processes found wrong.
-package struct KillTestFailure: Error, CustomStringConvertible {
-    package var description: String
-
-    init(_ description: String) { self.description = description }
-}
-
-/// The built programs of this package.
-package struct Programs: Sendable {
-    package let folder: String
-
-    package init(folder: String) { self.folder = folder }
-
-    func path(_ name: String) -> String { self.folder + "/" + name }
-
-    /// Runs a program to its end; throws with its output if it does not exit with 0.
-    @discardableResult
-    static func run(_ path: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        let text = String(decoding: output, as: UTF8.self)
-        guard process.terminationStatus == 0 else {
-            throw KillTestFailure(
-                "\(path) \(arguments) exited with \(process.terminationStatus): \(text)"
-            )
-        }
-        return text
-    }
-}
 
 /// One node: a `bsrd-powercut` that can be killed and started again, with one volume in files.
 final class EngineProcess {
@@ -52,28 +15,36 @@ final class EngineProcess {
     let metadataPath: String
     private let programs: Programs
     private let runFolder: String
-    private let logPath: String
     private let addresses: (local: String, remote: String)
     private let peer: PeerAddress
-    private var process: Process?
-    /// The daemon ends when this closes, whatever becomes of us.
-    private var lifeline: Pipe?
+    private let daemon: DaemonProcess
 
-    init(_ programs: Programs, nodeID: Int, folder: String, ports: [UInt16]) throws {
+    /// The slots of the activity log: the smallest number there can be.
+    static let activityLogExtents = 67
+    /// The names of the nodes, by their numbers.
+    static let names = ["alpha", "beta"]
+
+    /// Makes the files of node `nodeID`, which will listen at `port` and look for its peer at
+    /// `peerPort`.
+    init(
+        _ programs: Programs,
+        nodeID: Int,
+        folder: String,
+        port: UInt16,
+        peerPort: UInt16
+    ) throws {
         self.programs = programs
-        self.name = nodeID == 0 ? "alpha" : "beta"
+        self.name = Self.names[nodeID]
         self.nodeID = nodeID
         self.runFolder = "\(folder)/\(self.name)"
         self.dataPath = "\(folder)/\(self.name).data"
         self.metadataPath = "\(folder)/\(self.name).meta"
-        self.logPath = "\(folder)/\(self.name).log"
-        self.addresses = (
-            "ipv4:127.0.0.1:\(ports[nodeID])", "ipv4:127.0.0.1:\(ports[1 - nodeID])"
-        )
+        self.addresses = ("ipv4:127.0.0.1:\(port)", "ipv4:127.0.0.1:\(peerPort)")
+        self.daemon = DaemonProcess(name: self.name, folder: folder)
         self.peer = PeerAddress("r0", 1 - nodeID)
         let files = FileManager.default
         try files.createDirectory(atPath: self.runFolder, withIntermediateDirectories: true)
-        for path in [self.dataPath, self.metadataPath, self.logPath] {
+        for path in [self.dataPath, self.metadataPath] {
             _ = files.createFile(atPath: path, contents: nil)
         }
         truncate(self.dataPath, off_t(TaggedArea.byteCount))
@@ -81,7 +52,7 @@ final class EngineProcess {
     }
 
     var nbdSocket: String { "\(self.runFolder)/nbd.sock" }
-    var isRunning: Bool { self.process != nil }
+    var isRunning: Bool { self.daemon.isRunning }
 
     /// Makes metadata that says: equal to the peer, nothing to copy.
     func makeMetadata() throws {
@@ -104,49 +75,25 @@ final class EngineProcess {
 
     /// Starts the daemon and waits until its control socket answers.
     func start(seed: UInt64, skipping: String?) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: self.programs.path("bsrd-powercut"))
-        process.arguments = [self.runFolder, self.name, "\(seed)"] + [skipping].compactMap(\.self)
-        let lifeline = Pipe()
-        process.standardInput = lifeline
-        let log = FileHandle(forWritingAtPath: self.logPath)
-        log?.seekToEndOfFile()
-        log?.write(Data("--- started with seed \(seed)\n".utf8))
-        process.standardError = log
-        try process.run()
-        self.process = process
-        self.lifeline = lifeline
-        let end = Date().addingTimeInterval(20)
-        while Date() < end, process.isRunning {
-            if (try? self.request(.status(resource: nil))) != nil { return }
-            usleep(5_000)
-        }
-        throw KillTestFailure("\(self.name) does not start; see \(self.logPath)")
+        try self.daemon.start(
+            self.programs.path("bsrd-powercut"),
+            [self.runFolder, self.name, "\(seed)"] + [skipping].compactMap(\.self),
+            endsWithInput: true,
+            until: { (try? self.request(.status(resource: nil))) != nil }
+        )
     }
 
-    /// The power cut.
-    func kill() throws {
-        guard let process = self.process else { return }
-        guard process.isRunning else {
-            throw KillTestFailure("\(self.name) has died by itself; see \(self.logPath)")
-        }
-        Glibc.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-        self.process = nil
-        self.lifeline = nil
+    /// The power cut: now, or within a moment during a flush of the kind `flush`.
+    func kill(during flush: DiskFlush? = nil) throws {
+        if let flush { self.daemon.tell(flush.rawValue) }
+        try self.daemon.kill(after: flush == nil ? .zero : .milliseconds(300))
     }
 
     /// Takes the resource down and ends the daemon in good order.
     func stop() throws {
-        guard let process = self.process else { return }
+        guard self.isRunning else { return }
         try self.call(.down(resource: "r0"))
-        process.terminate()
-        process.waitUntilExit()
-        self.process = nil
-        self.lifeline = nil
-        guard process.terminationStatus == 0 else {
-            throw KillTestFailure("\(self.name) ended with status \(process.terminationStatus)")
-        }
+        try self.daemon.stop()
     }
 
     // MARK: Control
@@ -154,7 +101,7 @@ final class EngineProcess {
     /// Makes the resource and attaches its disk.
     func configure() throws {
         let options = [
-            "protocol": "C", "connect-int": "1", "_name": self.nodeID == 0 ? "beta" : "alpha",
+            "protocol": "C", "connect-int": "1", "_name": Self.names[1 - self.nodeID],
         ]
         try self.call(.newResource(name: "r0", nodeID: self.nodeID, options: []))
         try self.call(.newMinor(resource: "r0", minor: 1, volume: 0, options: []))
@@ -169,7 +116,10 @@ final class EngineProcess {
                     disk: self.dataPath,
                     metaDisk: self.metadataPath,
                     index: "flexible",
-                    options: [OptionText("disk-flushes", "yes"), OptionText("al-extents", "67")]
+                    options: [
+                        OptionText("disk-flushes", "yes"),
+                        OptionText("al-extents", "\(Self.activityLogExtents)"),
+                    ]
                 )
             )
         )
@@ -186,13 +136,17 @@ final class EngineProcess {
     func demote() throws { try self.retry(.secondary(resource: "r0", force: false)) }
 
     private func retry(_ request: EngineRequest) throws {
-        let end = Date().addingTimeInterval(10)
-        while true {
-            do { return try self.call(request) } catch {
-                guard Date() < end else { throw error }
-                usleep(20_000)
+        var failure: (any Error)?
+        let isDone = waitUntil(within: .seconds(10), lookingEvery: .milliseconds(20)) {
+            do {
+                try self.call(request)
+                return true
+            } catch {
+                failure = error
+                return false
             }
         }
+        if !isDone, let failure { throw failure }
     }
 
     /// The state of the disk, of the peer's, and of the replication.
@@ -218,6 +172,14 @@ final class EngineProcess {
     }
 
     // MARK: Files
+
+    /// The blocks that may differ from the peer's, as the metadata on disk has it.
+    func marks() throws -> BlockSet {
+        try NodeMetadata(path: self.metadataPath).marks(
+            towards: UInt8(1 - self.nodeID),
+            sectorCount: TaggedArea.byteCount / 512
+        )
+    }
 
     /// Has the real drbdmeta recover and dump a copy of the metadata, if it is installed.
     func checkWithDrbdmeta() throws {

@@ -7,20 +7,22 @@ import Primitives
 import TestSupport
 import Wire
 
-/// Two engines that replicate a volume under load, with power cuts.
+/// Two engines, and relays between them, that replicate a volume under load and are killed.
 ///
-/// After each cut: what a flush or FUA has confirmed is there, on the node that was cut off and,
-/// where the other one takes over, on that one; the real drbdmeta understands the metadata. At the
-/// end both data files are equal. All decisions follow from the seed; how processes and disks race
-/// does not.
+/// After each kill of an engine: what a flush or FUA has confirmed is there, on the node that was
+/// cut off and, where the other one takes over, on that one; the real drbdmeta understands the
+/// metadata. Whenever no engine runs, every block that differs is marked on a node. No resync
+/// copies more than is marked. At the end both data files are equal. All decisions follow from the
+/// seed; how processes and disks race does not.
 package final class KillTest {
     /// What to do.
     package struct Options: Sendable {
         package var kills: Int
         package var seed: UInt64
+        package var programs: Programs
+        package var wiring = Wiring.relayed
         /// A flush that the engines leave out: then the test must fail.
         package var skipped: DiskFlush?
-        package var programs: Programs
         /// Told of each step.
         package var log: @Sendable (String) -> Void = { _ in }
         /// The folder is kept if the test fails.
@@ -33,105 +35,104 @@ package final class KillTest {
         }
     }
 
+    /// What a test that found nothing wrong has seen.
+    package struct Report: Sendable {
+        /// Acknowledged flushes and FUA writes.
+        package var promises: Int
+        /// Bytes of resync blocks on the wire.
+        package var resyncBytes: UInt64
+        /// How often both data files were compared while no engine ran.
+        package var comparisons: Int
+    }
+
     private let options: Options
-    private var random: SeededRandom
-    private let folder: String
-    private let nodes: [EngineProcess]
-    private let load: LoadGenerator
-    private var primary = 0
-    private var kills = 0
+    private let test: KillRounds
+
+    package init(_ options: Options) throws {
+        self.options = options
+        self.test = try KillRounds(options)
+    }
+
+    /// Runs the test; throws the first thing that is wrong.
+    package func run() throws -> Report {
+        do {
+            try self.test.run()
+        } catch {
+            self.test.cleanUp(keepsFolder: self.options.keepsFolder)
+            let kept = self.options.keepsFolder ? "; files in \(self.test.folder)" : ""
+            throw KillTestFailure(
+                "seed \(self.options.seed), kill \(self.test.kills): \(error)\(kept)"
+            )
+        }
+        self.test.cleanUp(keepsFolder: false)
+        return Report(
+            promises: self.test.load.promises,
+            resyncBytes: self.test.resyncBytes,
+            comparisons: self.test.comparisons
+        )
+    }
+}
+
+/// The kills, and how the nodes come back.
+final class KillRounds: ProcessTest {
+    private let options: KillTest.Options
+    private(set) var kills = 0
+    private(set) var comparisons = 0
     /// What was known of the sectors when the Secondary last ceased to be UpToDate.
     private var disconnected: [SectorHistory] = []
     /// The same when the first connection after that began; empty if there was none.
     private var connected: [SectorHistory] = []
 
-    package init(_ options: Options) throws {
+    init(_ options: KillTest.Options) throws {
         self.options = options
-        self.random = SeededRandom(seed: options.seed)
-        self.folder =
-            FileManager.default.temporaryDirectory.path + "/bsr-kill-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(
-            atPath: self.folder,
-            withIntermediateDirectories: true
-        )
-        let folder = self.folder
-        let ports = [try freePort(), try freePort()]
-        self.nodes = try (0...1).map {
-            try EngineProcess(options.programs, nodeID: $0, folder: folder, ports: ports)
-        }
-        self.load = LoadGenerator(seed: options.seed)
+        try super.init(options.programs, options.wiring, seed: options.seed)
     }
 
-    /// Runs the test; throws the first thing that is wrong.
-    ///
-    /// Returns the number of acknowledged flushes and FUA writes.
-    package func run() throws -> Int {
-        do {
-            try self.begin()
-            while self.kills < self.options.kills { try self.round() }
-            try self.end()
-        } catch {
-            for node in self.nodes { try? node.kill() }
-            _ = self.load.stop()
-            let kept = self.options.keepsFolder ? "; files in \(self.folder)" : ""
-            if !self.options.keepsFolder { self.removeFolder() }
-            throw KillTestFailure("seed \(self.options.seed), kill \(self.kills): \(error)\(kept)")
-        }
-        self.removeFolder()
-        return self.load.promises
+    func run() throws {
+        try self.begin { try self.start($0) }
+        while self.kills < self.options.kills { try self.round() }
+        try self.letLoadRun(upTo: 300)
+        try self.end()
     }
 
-    private func removeFolder() { try? FileManager.default.removeItem(atPath: self.folder) }
-
-    private var first: EngineProcess { self.nodes[self.primary] }
-    private var second: EngineProcess { self.nodes[1 - self.primary] }
-
-    private func begin() throws {
-        for node in self.nodes {
-            try node.makeMetadata()
-            try self.start(node)
-            try node.configure()
-            try node.connect()
-        }
-        try self.awaitUpToDate()
-        try self.first.promote()
-        self.load.start(socketPath: self.first.nbdSocket)
-    }
-
-    private func start(_ node: EngineProcess) throws {
-        try node.start(seed: self.random.next(), skipping: self.options.skipped?.rawValue)
+    private func start(_ engine: EngineProcess) throws {
+        try engine.start(seed: self.random.next(), skipping: self.options.skipped?.rawValue)
     }
 
     // MARK: Rounds
 
     private func round() throws {
         if self.random.chance(3, in: 4) { try self.awaitUpToDate() }
-        self.pause(upTo: 600)
-        try self.checkLoad()
-        switch self.random.below(8) {
+        try self.letLoadRun(upTo: 600)
+        switch self.random.below(self.cluster.relays.isEmpty ? 8 : 11) {
         case 0, 1, 2: try self.cutSecondary()
         case 3: try self.cutBoth()
         case 4, 5: try self.cutPrimary()
-        default: try self.failOver()
+        case 6, 7: try self.failOver()
+        default: try self.cutRelay()
         }
-    }
-
-    private func pause(upTo milliseconds: UInt64) {
-        usleep(useconds_t(self.random.below(milliseconds) * 1000))
     }
 
     /// The Secondary comes back while the Primary goes on, or after the Primary was cut off, too.
     private func cutSecondary() throws {
         self.options.log("cut \(self.second.name), the Secondary")
         try self.disconnect { try self.kill(self.second) }
-        self.pause(upTo: 600)
-        try self.checkLoad()
-        if self.random.chance(1, in: 3) {
-            self.options.log("then \(self.first.name), the Primary")
-            try self.kill(self.first)
-            try self.returnPrimary()
-        }
+        if try self.surge(endingByCut: self.random.chance(2, in: 3)) { try self.returnPrimary() }
         try self.returnSecondary()
+    }
+
+    /// Lets the load run while the nodes are apart; perhaps the Primary is cut off then.
+    private func surge(endingByCut isCut: Bool) throws -> Bool {
+        self.load.surge(by: Int(self.random.below(UInt64(LoadGenerator.writerCount))))
+        try self.letLoadRun(for: .milliseconds(50 + self.random.below(150)))
+        if isCut {
+            self.options.log("then \(self.first.name), the Primary")
+            try self.kill(self.first, during: self.random.chance(3, in: 4) ? .activityLog : nil)
+        } else {
+            self.load.calm()
+            try self.letLoadRun(upTo: 450)
+        }
+        return isCut
     }
 
     private func cutPrimary() throws {
@@ -157,16 +158,31 @@ package final class KillTest {
         try self.awaitUpToDate()
         self.options.log("cut \(self.first.name), the Primary; \(self.second.name) takes over")
         try self.kill(self.first)
-        try self.checkProblems(self.load.join())
+        try self.check(self.load.join())
         self.primary = 1 - self.primary
         try self.first.promote()
         self.disconnected = self.load.histories
         self.connected = []
         try self.verify("after it took over")
         self.load.start(socketPath: self.first.nbdSocket)
-        self.pause(upTo: 300)
-        try self.checkLoad()
+        if try self.surge(endingByCut: self.random.chance(1, in: 2)) { try self.returnPrimary() }
         try self.returnSecondary(wasPrimary: true)
+    }
+
+    /// The nodes lose each other; perhaps both are cut off before they meet again.
+    private func cutRelay() throws {
+        let relay = self.cluster.relays[Int(self.random.below(2))]
+        self.options.log("cut \(relay.name)")
+        try self.disconnect { try self.kill(relay) }
+        guard try self.surge(endingByCut: self.random.chance(2, in: 3)) else {
+            self.noteConnection()
+            return try relay.start()
+        }
+        self.options.log("then \(self.second.name), the Secondary")
+        try self.kill(self.second)
+        try relay.start()
+        try self.returnPrimary()
+        try self.returnSecondary()
     }
 
     /// Ends the connection by `cut`; a Secondary that had everything keeps the state of this
@@ -184,16 +200,33 @@ package final class KillTest {
         if self.connected.isEmpty { self.connected = self.load.histories }
     }
 
-    private func kill(_ node: EngineProcess) throws {
-        try node.kill()
+    /// Cuts an engine off, in every second case while it flushes.
+    private func kill(_ engine: EngineProcess) throws {
+        let flush = self.random.chance(1, in: 2) ? self.random.element(of: DiskFlush.allCases) : nil
+        try self.kill(engine, during: flush)
+    }
+
+    private func kill(_ engine: EngineProcess, during flush: DiskFlush?) throws {
+        try engine.kill(during: flush)
         self.kills += 1
+        try self.checkResync()
+        try self.noteMarks(of: engine)
+        guard self.cluster.engines.allSatisfy({ !$0.isRunning }) else { return }
+        self.comparisons += 1
+        try self.checkMarks()
+    }
+
+    private func kill(_ relay: RelayProcess) throws {
+        try relay.kill()
+        self.kills += 1
+        try self.checkResync()
     }
 
     // MARK: Coming back
 
     /// The Primary was cut off; it comes back, alone, and is Primary again.
     private func returnPrimary() throws {
-        try self.checkProblems(self.load.join())
+        try self.check(self.load.join())
         try self.recover(self.first)
         let disk = try self.first.state().disk
         guard disk == .upToDate else {
@@ -216,11 +249,19 @@ package final class KillTest {
         try self.second.connect()
         guard self.kills < self.options.kills, self.random.chance(1, in: 3) else { return }
         try self.awaitResync()
-        self.pause(upTo: 80)
+        try self.letLoadRun(upTo: 80)
         self.options.log("cut \(self.second.name) while it gets what it lacks")
         try self.disconnect { try self.kill(self.second) }
-        self.pause(upTo: 100)
+        try self.letLoadRun(upTo: 100)
         try self.returnSecondary()
+    }
+
+    /// Waits until the Secondary gets blocks, or has got them all.
+    private func awaitResync() throws {
+        try self.await("a connection", within: .seconds(30)) {
+            let state = try self.second.state()
+            return state.replication == .syncTarget || state.replication == .established
+        }
     }
 
     private func recover(_ node: EngineProcess, wasPrimary: Bool = false) throws {
@@ -250,98 +291,12 @@ package final class KillTest {
             )
         }
     }
+}
 
-    // MARK: Checks
-
-    /// Reads everything from the Primary: what was promised must be there.
-    private func verify(_ occasion: String) throws {
-        let connection = try NBDConnection(socketPath: self.first.nbdSocket, export: "r0/0")
-        let histories = self.load.histories
-        var found: [UInt32] = []
-        for chunk in 0..<TaggedArea.chunkCount {
-            let bytes = try connection.read(
-                at: TaggedArea.offset(ofChunk: chunk),
-                byteCount: TaggedArea.sectorsPerChunk * 512
-            )
-            guard let bytes else {
-                throw KillTestFailure("\(self.first.name): chunk \(chunk) is unreadable")
-            }
-            for sequence in bytes.sequences(inChunk: chunk) {
-                let sector = found.count
-                guard let sequence, histories[sector].allows(sequence) else {
-                    throw KillTestFailure(
-                        """
-                        \(self.first.name) \(occasion): sector \(sector) has write \
-                        \(sequence.map { "\($0)" } ?? "garbage"), known are \(histories[sector])
-                        """
-                    )
-                }
-                found.append(sequence)
-            }
-        }
-        self.load.observe(found)
-    }
-
-    private func checkLoad() throws { try self.checkProblems(self.load.problems) }
-
-    private func checkProblems(_ problems: [String]) throws {
-        if let problem = problems.first { throw KillTestFailure(problem) }
-    }
-
-    private func awaitUpToDate() throws {
-        try self.await("both disks UpToDate", seconds: 60) {
-            let (first, second) = (try self.first.state(), try self.second.state())
-            return first.disk == .upToDate && first.peerDisk == .upToDate
-                && second.disk == .upToDate && first.replication == .established
-                && second.replication == .established
-        }
-    }
-
-    /// Waits until the Secondary gets blocks, or has got them all.
-    private func awaitResync() throws {
-        try self.await("a connection", seconds: 30) {
-            let state = try self.second.state()
-            return state.replication == .syncTarget || state.replication == .established
-        }
-    }
-
-    private func await(_ what: String, seconds: Double, _ condition: () throws -> Bool) throws {
-        let end = Date().addingTimeInterval(seconds)
-        while try !condition() {
-            try self.checkLoad()
-            guard Date() < end else {
-                throw KillTestFailure(
-                    "no \(what) after \(seconds) s: \(try self.first.state()) "
-                        + "\(try self.second.state())"
-                )
-            }
-            usleep(5_000)
-        }
-    }
-
-    /// Everything drains; the files are equal.
-    private func end() throws {
-        self.pause(upTo: 300)
-        try self.checkProblems(self.load.stop())
-        try self.awaitUpToDate()
-        try self.verify("at the end")
-        try self.first.demote()
-        try self.awaitUpToDate()
-        for node in self.nodes { try node.stop() }
-        let files = try self.nodes.map {
-            try FileHandle(forReadingFrom: URL(fileURLWithPath: $0.dataPath))
-        }
-        let step = 4 << 20
-        for offset in stride(from: 0, to: TaggedArea.byteCount, by: step) {
-            let (one, two) = (
-                try files[0].read(upToCount: step), try files[1].read(upToCount: step)
-            )
-            guard one == two else {
-                throw KillTestFailure(
-                    "the data files differ between \(offset) and \(offset + step)"
-                )
-            }
-        }
+extension SeededRandom {
+    /// One of `elements`, of which there are some.
+    fileprivate mutating func element<Element>(of elements: [Element]) -> Element {
+        elements[Int(self.below(UInt64(elements.count)))]
     }
 }
 

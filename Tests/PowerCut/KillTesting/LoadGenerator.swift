@@ -3,6 +3,7 @@
 import Foundation
 import Primitives
 import Synchronization
+import TestSupport
 
 /// Writers that keep a volume busy and remember what the volume owes them.
 final class LoadGenerator {
@@ -11,7 +12,7 @@ final class LoadGenerator {
 
     private let writers: [Writer]
     private var threads: [DispatchSemaphore] = []
-    private let stopFlag = StopFlag()
+    private let control = LoadControl()
 
     init(seed: UInt64) {
         self.writers = (0..<Self.writerCount).map { Writer(number: $0, seed: seed) }
@@ -19,13 +20,13 @@ final class LoadGenerator {
 
     /// Starts to write to the export behind `socketPath`.
     func start(socketPath: String) {
-        self.stopFlag.isSet.withLock { $0 = false }
+        self.control.start()
         for writer in self.writers {
             let ended = DispatchSemaphore(value: 0)
             self.threads.append(ended)
-            let stopFlag = self.stopFlag
+            let control = self.control
             Thread.detachNewThread {
-                writer.run(socketPath: socketPath) { stopFlag.isSet.withLock { $0 } }
+                writer.run(socketPath: socketPath, under: control)
                 ended.signal()
             }
         }
@@ -34,16 +35,24 @@ final class LoadGenerator {
     /// Stops the writers, each after its last answer, and returns what went wrong for them but the
     /// end of the connection.
     func stop() -> [String] {
-        self.stopFlag.isSet.withLock { $0 = true }
+        self.control.stop()
         return self.join()
     }
 
     /// Waits until the writers have noticed that their server is gone.
     func join() -> [String] {
+        self.calm()
         for thread in self.threads { thread.wait() }
         self.threads = []
         return self.writers.compactMap(\.problem)
     }
+
+    /// Has one writer write alone, so that extents leave the activity log right after their writes,
+    /// when their marks are new.
+    func surge(by writer: Int) { self.control.surge(by: writer) }
+
+    /// Ends a surge.
+    func calm() { self.control.surge(by: nil) }
 
     /// Problems that running writers have had.
     var problems: [String] { self.writers.compactMap(\.problem) }
@@ -57,22 +66,49 @@ final class LoadGenerator {
     }
 
     /// Notes what was read: it counts as acknowledged, and what is newer as lost.
+    ///
+    /// Nothing may be writing.
     func observe(_ found: [UInt32]) {
-        for writer in self.writers {
-            writer.history.withLock { history in
-                for sector in history.indices where writer.owns(sector) {
-                    history[sector].acknowledged = max(found[sector], history[sector].covered)
-                }
-            }
-        }
+        for writer in self.writers { writer.observe(found) }
     }
 
     /// The number of acknowledged flushes and FUA writes.
     var promises: Int { self.writers.reduce(0) { $0 + $1.promises.withLock { $0 } } }
 }
 
-private final class StopFlag: Sendable {
-    let isSet = Mutex(false)
+/// What the writers are to do.
+private final class LoadControl: Sendable {
+    /// What one writer does.
+    enum Part {
+        case steady
+        case surging
+        case idle
+    }
+
+    private struct State {
+        var isStopping = false
+        var surgingWriter: Int?
+    }
+
+    private let state = Mutex(State())
+
+    var isStopping: Bool { self.state.withLock { $0.isStopping } }
+
+    func stop() { self.state.withLock { $0 = State(isStopping: true) } }
+
+    func start() { self.state.withLock { $0 = State() } }
+
+    func surge(by writer: Int?) { self.state.withLock { $0.surgingWriter = writer } }
+
+    func part(of writer: Int) -> Part {
+        guard let surging = self.state.withLock({ $0.surgingWriter }) else { return .steady }
+        return surging == writer ? .surging : .idle
+    }
+
+    /// Waits until a writer that was idle has something to do.
+    func awaitTurn(of writer: Int) {
+        _ = waitUntil(within: .seconds(1)) { self.part(of: writer) != .idle }
+    }
 }
 
 /// One writer: batches of writes to its chunks, then perhaps a flush.
@@ -88,7 +124,12 @@ private final class Writer: @unchecked Sendable {
     let promises = Mutex(0)
     private let failure = Mutex<String?>(nil)
     private let number: Int
+    private var surgeRound = 0
+    /// How many chunks are the writer's own.
+    private static let chunkCount = TaggedArea.chunkCount / LoadGenerator.writerCount
     private var random: SeededRandom
+    /// Sectors with acknowledged writes that no flush has covered.
+    private var unflushed: [Int] = []
 
     init(number: Int, seed: UInt64) {
         self.number = number
@@ -101,12 +142,28 @@ private final class Writer: @unchecked Sendable {
         sector / TaggedArea.sectorsPerChunk % LoadGenerator.writerCount == self.number
     }
 
-    func run(socketPath: String, until isStopping: () -> Bool) {
+    func observe(_ found: [UInt32]) {
+        self.history.withLock { history in
+            for sector in history.indices where self.owns(sector) {
+                history[sector].acknowledged = max(found[sector], history[sector].covered)
+                if history[sector].acknowledged > history[sector].covered {
+                    self.unflushed.append(sector)
+                }
+            }
+        }
+    }
+
+    func run(socketPath: String, under control: LoadControl) {
         do throws(NBDConnection.Failure) {
             let connection = try NBDConnection(socketPath: socketPath, export: "r0/0")
-            while !isStopping(), self.problem == nil {
-                try self.writeBatch(connection)
-                if self.random.chance(1, in: 3) { try self.flush(connection) }
+            while !control.isStopping, self.problem == nil {
+                switch control.part(of: self.number) {
+                case .idle: control.awaitTurn(of: self.number)
+                case .surging: try self.writeSurge(connection)
+                case .steady:
+                    try self.writeBatch(connection)
+                    if self.random.chance(1, in: 3) { try self.flush(connection) }
+                }
             }
         } catch {
             if error != .ended { self.fail("\(error)") }
@@ -117,16 +174,63 @@ private final class Writer: @unchecked Sendable {
         self.failure.withLock { $0 = $0 ?? "writer \(self.number): \(text)" }
     }
 
+    /// Writes to a few chunks at random.
     private func writeBatch(_ connection: NBDConnection) throws(NBDConnection.Failure) {
         var batch: [Write] = []
         var chunks: Set<Int> = []
         for _ in 0...self.random.below(8) {
-            let count = TaggedArea.chunkCount / LoadGenerator.writerCount
-            let chunk =
-                Int(self.random.below(UInt64(count))) * LoadGenerator.writerCount + self.number
+            let chunk = self.chunk(Int(self.random.below(UInt64(Self.chunkCount))))
             guard chunks.insert(chunk).inserted else { continue }
-            batch.append(try self.sendWrite(connection, chunk, cookie: UInt64(batch.count)))
+            let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
+            let room = UInt64(TaggedArea.sectorsPerChunk - first)
+            let count =
+                self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
+            batch.append(
+                try self.sendWrite(
+                    connection,
+                    chunk,
+                    first..<first + Int(count),
+                    cookie: batch.count,
+                    isZeroes: self.random.chance(1, in: 16),
+                    isForced: self.random.chance(1, in: 8)
+                )
+            )
         }
+        try self.awaitReplies(connection, batch)
+    }
+
+    /// Writes to all extents of the activity log but one, which are hot, then to one that is not.
+    ///
+    /// So each round has one transaction, and the extent that leaves the log is the one that was
+    /// written last but for those: no earlier transaction has made its marks durable.
+    private func writeSurge(_ connection: NBDConnection) throws(NBDConnection.Failure) {
+        let hotCount = EngineProcess.activityLogExtents - 1
+        let first = self.surgeRound / 16 * 8 % TaggedArea.sectorsPerChunk
+        var batch: [Write] = []
+        for number in 0..<hotCount {
+            let range = first..<first + 8
+            batch.append(
+                try self.sendWrite(connection, self.chunk(number), range, cookie: number)
+            )
+        }
+        try self.awaitReplies(connection, batch)
+        let other = hotCount + self.surgeRound % (Self.chunkCount - hotCount)
+        try self.awaitReplies(
+            connection,
+            [try self.sendWrite(connection, self.chunk(other), first..<first + 8, cookie: 0)]
+        )
+        self.surgeRound += 1
+    }
+
+    /// The chunk that is number `number` of the writer's own.
+    private func chunk(_ number: Int) -> Int {
+        number * LoadGenerator.writerCount + self.number
+    }
+
+    private func awaitReplies(
+        _ connection: NBDConnection,
+        _ batch: [Write]
+    ) throws(NBDConnection.Failure) {
         for _ in batch {
             let reply = try connection.reply()
             guard reply.error == 0, reply.cookie < UInt64(batch.count) else {
@@ -139,15 +243,13 @@ private final class Writer: @unchecked Sendable {
     private func sendWrite(
         _ connection: NBDConnection,
         _ chunk: Int,
-        cookie: UInt64
+        _ range: Range<Int>,
+        cookie: Int,
+        isZeroes: Bool = false,
+        isForced: Bool = false
     ) throws(NBDConnection.Failure) -> Write {
-        let first = Int(self.random.below(UInt64(TaggedArea.sectorsPerChunk)))
-        let room = UInt64(TaggedArea.sectorsPerChunk - first)
-        let count =
-            self.random.chance(1, in: 2) ? min(8, room) : 1 + self.random.below(min(48, room))
-        let start = chunk * TaggedArea.sectorsPerChunk + first
-        let sectors = start..<start + Int(count)
-        let isZeroes = self.random.chance(1, in: 16)
+        let start = chunk * TaggedArea.sectorsPerChunk
+        let sectors = start + range.lowerBound..<start + range.upperBound
         let sequences = self.history.withLock { history in
             sectors.map { sector in
                 history[sector].sent += 1
@@ -161,11 +263,10 @@ private final class Writer: @unchecked Sendable {
                 TaggedArea.content(sector, sequence, into: &payload)
             }
         }
-        let isForced = self.random.chance(1, in: 8)
         try connection.send(
             isZeroes ? .writeZeroes : .write,
-            cookie: cookie,
-            offset: TaggedArea.offset(ofChunk: chunk) + UInt64(first) * 512,
+            cookie: UInt64(cookie),
+            offset: TaggedArea.offset(ofChunk: chunk) + UInt64(range.lowerBound) * 512,
             byteCount: sectors.count * 512,
             isForcedUnitAccess: isForced,
             payload: payload
@@ -174,6 +275,7 @@ private final class Writer: @unchecked Sendable {
     }
 
     private func acknowledge(_ write: Write) {
+        self.unflushed += write.sectors
         self.history.withLock { history in
             for (sector, sequence) in zip(write.sectors, write.sequences) {
                 history[sector].acknowledged = sequence
@@ -190,10 +292,12 @@ private final class Writer: @unchecked Sendable {
             return self.fail("a flush failed with error \(reply.error)")
         }
         self.history.withLock { history in
-            for sector in history.indices {
+            for sector in self.unflushed {
                 history[sector].covered = history[sector].acknowledged
+                history[sector].flushed = history[sector].acknowledged
             }
         }
+        self.unflushed.removeAll(keepingCapacity: true)
         self.promises.withLock { $0 += 1 }
     }
 }

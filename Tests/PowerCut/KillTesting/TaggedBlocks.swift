@@ -5,7 +5,7 @@ import Primitives
 /// The parts of the volume that the load writes: one chunk in each extent of the activity log, so
 /// that there are more extents than the log has slots.
 enum TaggedArea {
-    static let chunkCount = 160
+    static let chunkCount = 320
     static let sectorsPerChunk = 128
     static let sectorsPerExtent = 8192
     static let sectorCount = chunkCount * sectorsPerChunk
@@ -17,6 +17,12 @@ enum TaggedArea {
         var random = SeededRandom(seed: UInt64(number))
         let room = UInt64(Self.sectorsPerExtent - Self.sectorsPerChunk)
         return (UInt64(number * Self.sectorsPerExtent) + random.below(room)) * 512
+    }
+
+    /// The 4 KiB blocks that the sectors (counted over all chunks) lie in.
+    static let blocks: [Int] = (0..<Self.chunkCount).flatMap { chunk in
+        let first = Int(Self.offset(ofChunk: chunk)) / 512
+        return (first..<first + Self.sectorsPerChunk).map { $0 / BlockSet.sectorsPerBlock }
     }
 
     /// The content of sector `sector` (counted over all chunks) after its write number `sequence`:
@@ -50,6 +56,9 @@ struct SectorHistory {
     var acknowledged: UInt32 = 0
     /// The newest one that an acknowledged flush or FUA covers: it must never be lost.
     var covered: UInt32 = 0
+    /// The newest one that an acknowledged flush covers: while connected, the peer has confirmed
+    /// it.
+    var flushed: UInt32 = 0
     /// The newest one that was of zeroes.
     var zeroed: UInt32 = 0
 

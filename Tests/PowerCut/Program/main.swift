@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// kill-test [KILLS] [SEED] [SKIPPED-FLUSH]: power cuts of two engines under load.
+// kill-test [--direct] [KILLS] [SEED] [SKIPPED-FLUSH]: engines and relays are killed under load.
+// kill-test --outage SECONDS [SEED]: the link between the sites is cut under load.
 
 import Engine
 import Foundation
@@ -9,29 +10,73 @@ import KillTesting
 /// Prints at once, also into a file.
 func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
-let words = CommandLine.arguments.dropFirst().map { String($0) }
-let kills = words.first.flatMap { Int($0) } ?? 200
-let seed = words.dropFirst().first.flatMap { UInt64($0) } ?? UInt64.random(in: 0..<1_000_000)
-let skipped = words.dropFirst(2).first.map { DiskFlush(rawValue: $0) }
-guard words.count <= 3, skipped != .some(nil) else {
-    say(
-        "usage: kill-test [KILLS] [SEED] ["
-            + DiskFlush.allCases.map(\.rawValue).joined(separator: "|") + "]"
-    )
+func complain() -> Never {
+    let flushes = DiskFlush.allCases.map(\.rawValue).joined(separator: "|")
+    say("usage: kill-test [--direct] [KILLS] [SEED] [\(flushes)]")
+    say("       kill-test --outage SECONDS [SEED]")
     exit(2)
 }
-let folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-    .deletingLastPathComponent().path
-var options = KillTest.Options(kills: kills, seed: seed, programs: Programs(folder: folder))
-options.skipped = skipped ?? nil
-options.keepsFolder = true
-options.log = { say($0) }
-say("\(kills) kills, seed \(seed)\(options.skipped.map { ", no \($0.rawValue) flush" } ?? "")")
+
+/// A number, the default if the word is missing.
+func number(_ word: String?, orElse missing: UInt64) -> UInt64 {
+    guard let word else { return missing }
+    guard let number = UInt64(word) else { complain() }
+    return number
+}
+
+let programs = Programs(
+    folder: URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+        .deletingLastPathComponent().path
+)
+var words = CommandLine.arguments.dropFirst().map { String($0) }
+let isOutage = words.first == "--outage"
+let isDirect = words.first == "--direct"
+if isOutage || isDirect { words.removeFirst() }
+
+func runOutage(_ words: [String]) throws {
+    guard words.count <= 2 else { complain() }
+    let seconds = number(words.first, orElse: 30)
+    let seed = number(words.dropFirst().first, orElse: .random(in: 0..<1_000_000))
+    say("the link is cut for \(seconds) s, seed \(seed)")
+    let options = OutageTest.Options(time: .seconds(seconds), seed: seed, programs: programs)
+    let report = try OutageTest(options).run()
+    say(
+        "held: \(report.promises) flushes and FUA writes while it was cut, \(report.resyncBytes) "
+            + "bytes of resync blocks"
+    )
+}
+
+func runKills(_ words: [String], _ wiring: Wiring) throws {
+    guard words.count <= 3 else { complain() }
+    let kills = Int(number(words.first, orElse: 200))
+    let seed = number(words.dropFirst().first, orElse: .random(in: 0..<1_000_000))
+    var options = KillTest.Options(kills: kills, seed: seed, programs: programs)
+    if let word = words.dropFirst(2).first {
+        guard let flush = DiskFlush(rawValue: word) else { complain() }
+        options.skipped = flush
+    }
+    options.wiring = wiring
+    options.keepsFolder = true
+    options.log = { say($0) }
+    say(
+        "\(kills) kills, seed \(seed), \(options.wiring.rawValue)"
+            + (options.skipped.map { ", no \($0.rawValue) flush" } ?? "")
+    )
+    let report = try KillTest(options).run()
+    say(
+        "held: \(report.promises) flushes and FUA writes, \(report.resyncBytes) bytes of resync "
+            + "blocks, \(report.comparisons) comparisons while no engine ran"
+    )
+}
+
 let start = Date()
 do {
-    let promises = try KillTest(options).run()
-    let seconds = Int(Date().timeIntervalSince(start))
-    say("held: \(promises) flushes and FUA writes, \(kills) kills, \(seconds) s")
+    if isOutage {
+        try runOutage(words)
+    } else {
+        try runKills(words, isDirect ? .direct : .relayed)
+    }
+    say("\(Int(Date().timeIntervalSince(start))) s")
 } catch {
     say("FAILED after \(Int(Date().timeIntervalSince(start))) s: \(error)")
     exit(1)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Engine
+import Glibc
 package import Primitives
 package import Reactor
+import Synchronization
 
 /// Disks with volatile caches: SIGKILL is a power cut.
 ///
@@ -10,7 +12,8 @@ package import Reactor
 /// a random part of it may get to the file at any time from its submission on, sector by sector and
 /// in any order. Operations complete after random delays, and so not in the order of their
 /// submission. Each file has a cache of its own: a flush of the data says nothing about the
-/// metadata.
+/// metadata. How much gets to the file early differs from store to store: of single writes in
+/// eight, one, four or seven.
 package final class PowerCutStore: DiskInterposer {
     private struct Pending {
         var file: FileID
@@ -22,13 +25,18 @@ package final class PowerCutStore: DiskInterposer {
 
     private var random: SeededRandom
     private let skipped: DiskFlush?
+    /// So many of eight operations reach the file at once.
+    private let earlyShare: UInt64
     private var files: [FileID: VolatileFile] = [:]
     private var pending: [Pending] = []
+    private let powerCut: PowerCut
 
     /// Creates a store whose decisions follow from `seed`; flushes for `skipping` do nothing.
-    package init(seed: UInt64, skipping: DiskFlush? = nil) {
+    package init(seed: UInt64, skipping: DiskFlush? = nil, powerCut: PowerCut = PowerCut()) {
         self.random = SeededRandom(seed: seed)
         self.skipped = skipping
+        self.powerCut = powerCut
+        self.earlyShare = [1, 4, 7][Int(self.random.below(3))]
     }
 
     package func opened(_ file: FileID, path: String) {
@@ -96,6 +104,7 @@ package final class PowerCutStore: DiskInterposer {
             file.writeThrough(at: operation.offset, from: memory, byteCount: operation.byteCount)
         case .zero: file.write(at: operation.offset, from: nil, byteCount: operation.byteCount)
         case .flush(let purpose):
+            self.powerCut.happen(during: purpose)
             if purpose != self.skipped { file.writeBack(pending.covered) }
         }
         if file.dirtyCount > 0, self.random.chance(1, in: 4) {
@@ -103,19 +112,19 @@ package final class PowerCutStore: DiskInterposer {
         }
     }
 
-    /// One operation in eight reaches the file at once, another one in part.
+    /// Some operations reach the file at once, another one in eight in part.
     private func writeSomeEarly(
         _ operation: DiskOperation,
         _ memory: UnsafeRawPointer?,
         on file: FileID
     ) {
         let lot = self.random.below(8)
-        guard lot < 2 else { return }
+        guard lot <= self.earlyShare else { return }
         self.file(file).writeThrough(
             at: operation.offset,
             from: memory,
             byteCount: operation.byteCount
-        ) { lot == 0 || self.random.chance(1, in: 2) }
+        ) { lot < self.earlyShare || self.random.chance(1, in: 2) }
     }
 
     private func delay(from least: UInt64, to most: UInt64) -> TimeSpan {
@@ -127,5 +136,20 @@ package final class PowerCutStore: DiskInterposer {
     private func file(_ id: FileID) -> VolatileFile {
         guard let file = self.files[id] else { invariantBroken("operations are on open files") }
         return file
+    }
+}
+
+/// When the power goes, said by another thread.
+package final class PowerCut: Sendable {
+    private let flush = Mutex<DiskFlush?>(nil)
+
+    /// Creates one that is not due.
+    package init() {}
+
+    /// Has the power go during the next flush of the kind `flush`, before it makes anything stable.
+    package func schedule(during flush: DiskFlush) { self.flush.withLock { $0 = flush } }
+
+    fileprivate func happen(during flush: DiskFlush) {
+        if self.flush.withLock({ $0 == flush }) { kill(getpid(), SIGKILL) }
     }
 }

@@ -82,19 +82,23 @@ package final class VolatileFile {
         byteCount: Int,
         where isChosen: () -> Bool = { true }
     ) {
+        var run = 0..<0
         for (number, sector) in self.sectors(offset, byteCount).enumerated() where isChosen() {
             self.fill(sector, from: memory.map { $0 + number * Self.sectorByteCount })
-            self.store(sector)
+            self.extend(&run, by: sector)
             self.forget(sector)
         }
+        self.store(run)
     }
 
     /// Writes cached sectors back.
     package func writeBack(_ sectors: [UInt32]) {
-        for sector in sectors where self.places[Int(sector)] != 0 {
-            self.store(Int(sector))
+        var run = 0..<0
+        for sector in sectors.sorted() where self.places[Int(sector)] != 0 {
+            self.extend(&run, by: Int(sector))
             self.forget(Int(sector))
         }
+        self.store(run)
     }
 
     /// Writes one cached sector back, the one at `index` of those there are.
@@ -121,15 +125,24 @@ package final class VolatileFile {
         }
     }
 
-    private func store(_ sector: Int) {
-        let offset = sector * Self.sectorByteCount
-        let count = pwrite(
-            self.descriptor,
-            self.cache + offset,
-            Self.sectorByteCount,
-            off_t(offset)
-        )
-        invariant(count == Self.sectorByteCount, "a test file can be written")
+    /// Adds a sector to those that are to be stored together, or stores them and begins anew.
+    private func extend(_ run: inout Range<Int>, by sector: Int) {
+        if sector == run.upperBound, !run.isEmpty {
+            run = run.lowerBound..<sector + 1
+        } else {
+            self.store(run)
+            run = sector..<sector + 1
+        }
+    }
+
+    private func store(_ sector: Int) { self.store(sector..<sector + 1) }
+
+    private func store(_ sectors: Range<Int>) {
+        let offset = sectors.lowerBound * Self.sectorByteCount
+        let byteCount = sectors.count * Self.sectorByteCount
+        guard byteCount > 0 else { return }
+        let count = pwrite(self.descriptor, self.cache + offset, byteCount, off_t(offset))
+        invariant(count == byteCount, "a test file can be written")
     }
 
     private func forget(_ sector: Int) {

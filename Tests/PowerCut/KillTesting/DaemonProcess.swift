@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+
+/// A daemon that can be killed and started again; it does not outlive the test's process.
+final class DaemonProcess {
+    /// What the daemon is called in messages.
+    let name: String
+    private let logPath: String
+    private var process: Process?
+    /// The daemon ends when this closes, whatever becomes of us.
+    private var lifeline: Pipe?
+    private var isGuarded = false
+
+    /// Runs a program that does not look at its standard input, and ends it when that ends.
+    private static let guardian = """
+        exec 3<&0
+        {
+            cat <&3 >/dev/null
+            read -r _ _ _ parent _ </proc/self/stat
+            [ "$parent" = $$ ] && kill $$
+        } &
+        exec 3<&- </dev/null
+        exec "$@"
+        """
+
+    /// Makes a daemon that does not run yet and writes its log below `folder`.
+    init(name: String, folder: String) {
+        self.name = name
+        self.logPath = "\(folder)/\(name).log"
+        _ = FileManager.default.createFile(atPath: self.logPath, contents: nil)
+    }
+
+    var isRunning: Bool { self.process != nil }
+
+    /// Starts `program` and waits until it is ready.
+    ///
+    /// - Parameter endsWithInput: whether the program ends by itself when its standard input does.
+    func start(
+        _ program: String,
+        _ arguments: [String],
+        endsWithInput: Bool,
+        until isReady: () -> Bool
+    ) throws {
+        let process = Process()
+        if endsWithInput {
+            process.executableURL = URL(fileURLWithPath: program)
+            process.arguments = arguments
+        } else {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", Self.guardian, "sh", program] + arguments
+        }
+        let lifeline = Pipe()
+        process.standardInput = lifeline
+        let log = FileHandle(forWritingAtPath: self.logPath)
+        log?.seekToEndOfFile()
+        log?.write(Data("--- started with \(arguments)\n".utf8))
+        process.standardOutput = log
+        process.standardError = log
+        try process.run()
+        self.isGuarded = !endsWithInput
+        self.process = process
+        self.lifeline = lifeline
+        let hasStarted = waitUntil(within: .seconds(20)) { isReady() || !process.isRunning }
+        guard hasStarted, process.isRunning else {
+            throw KillTestFailure("\(self.name) does not start; see \(self.logPath)")
+        }
+    }
+
+    /// Writes a line to the daemon's standard input.
+    func tell(_ line: String) {
+        try? self.lifeline?.fileHandleForWriting.write(contentsOf: Data("\(line)\n".utf8))
+    }
+
+    /// Ends the daemon by SIGKILL, unless it ends itself within `time`.
+    ///
+    /// Throws if it has ended before.
+    func kill(after time: Duration = .zero) throws {
+        guard let process = self.process else { return }
+        guard process.isRunning else {
+            throw KillTestFailure("\(self.name) has died by itself; see \(self.logPath)")
+        }
+        _ = waitUntil(within: time, lookingEvery: .milliseconds(1)) { !process.isRunning }
+        if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
+        self.end(process)
+    }
+
+    /// Ends the daemon in good order by SIGTERM.
+    ///
+    /// Throws if its status says otherwise.
+    func stop() throws {
+        guard let process = self.process else { return }
+        process.terminate()
+        self.end(process)
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            throw KillTestFailure(
+                "\(self.name) ended with status \(process.terminationStatus); see \(self.logPath)"
+            )
+        }
+    }
+
+    private func end(_ process: Process) {
+        if self.isGuarded {
+            // The guardian has inherited what tells us of the end, so it has to go first.
+            try? self.lifeline?.fileHandleForWriting.close()
+        }
+        process.waitUntilExit()
+        self.process = nil
+        self.lifeline = nil
+    }
+}
