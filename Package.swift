@@ -87,6 +87,7 @@ let package = Package(
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire"]),
         library("DRXCore", at: "DRX/Core", ["Primitives", "Wire"]),
+        library("Simulation", ["Primitives", "Wire", "EngineCore"]),
         library("Reactor", ["CUring", "CLinux", "Primitives"]),
         library("Configuration", ["Primitives"]),
         library("Administration", ["Primitives", "Wire", "EngineCore"]),
@@ -134,6 +135,13 @@ let package = Package(
             ]
         ),
         tool("bsrmeta", ["Metadata"]),
+        tool(
+            "bsr-sim",
+            [
+                "Primitives", "Simulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
         tool("bsradm", ["Configuration"]),
         tool("bsrsetup", ["Administration"]),
         tool(
@@ -189,6 +197,7 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
         tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("SimulationTests", ["Wire", "EngineCore", "Simulation"]),
         tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),
         .executableTarget(

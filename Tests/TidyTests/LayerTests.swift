@@ -62,7 +62,7 @@ struct LayerTests {
 
     @Test func `the table names the pure targets`() throws {
         let pure = try Layers().rows.filter(\.isPure).flatMap(\.names)
-        #expect(pure == ["Primitives", "Wire", "Metadata", "EngineCore", "DRXCore"])
+        #expect(pure == ["Primitives", "Wire", "Metadata", "EngineCore", "DRXCore", "Simulation"])
     }
 }
 

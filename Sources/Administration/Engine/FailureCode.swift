@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import EngineCore
+package import Wire
 
 /// Why a configuration request was refused, with the numbers of DRBD and bsr.
 package enum FailureCode: Int32, Sendable, Hashable, CaseIterable {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EngineCore
+import Wire
 
 /// What a tool prints on standard error after a command, and its exit code.
 ///
@@ -49,7 +49,8 @@ package struct CommandOutcome: Sendable, Hashable {
             .resyncRunning, .alreadyStandAlone, .failedByPeer, .isDiskless, .deviceInUse,
             .noNetConfiguration, .noVerifyAlgorithm, .needConnection, .notSupported,
             .inTransientState, .concurrentStateChange, .otherVolumePrimaryAtPeer,
-            .outdateWithoutConnection, nil:
+            .outdateWithoutConnection, .primaryReader, .timeout, .weaklyConnected, .noQuorum,
+            .attachWithoutBitmap, .handshakeDisconnect, .handshakeRetry, nil:
             11
         }
     }

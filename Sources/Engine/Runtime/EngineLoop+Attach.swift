@@ -326,9 +326,25 @@ extension EngineLoop {
                 words[offset] = word
             }
         }
+        resource.pointee.attachReplies[owner.volume] = progress.reply
         self.applyActions(of: owner.resource)
         self.refreshDirectory()
-        progress.reply(nil)
+    }
+
+    /// The core uses the disk now, or has given it up again.
+    func attachDone(_ index: Int, _ volume: UInt16, _ result: IOResult) {
+        let reply = self.resource(index).pointee.attachReplies.removeValue(forKey: volume)
+        switch result {
+        case .success: reply?(nil)
+        case .failure(let number):
+            let path = self.files(index, volume)?.dataPath ?? "the disk"
+            reply?(
+                AttachFailure(
+                    code: 118,
+                    text: "\(path) was given up while it was attached: \(Errno(number))"
+                )
+            )
+        }
     }
 
     private func interpose(_ files: (data: FileID, metadata: FileID), _ request: AttachRequest) {

@@ -50,7 +50,7 @@ extension EngineLoop {
                 )
             else { return self.failLater(index, volume, token) }
         case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata,
-            .closeDisk, .complete, .completeRead, .disconnectClients, .releaseBuffer,
+            .attached, .closeDisk, .complete, .completeRead, .disconnectClients, .releaseBuffer,
             .openTransport, .closeTransport, .send, .sendBitmap, .adopt, .sendAuthentication,
             .computeResponses, .reply, .changed:
             invariantBroken("an action of the data device")
@@ -178,6 +178,7 @@ extension EngineLoop {
                     for: token.purpose.metadataFlush
                 )
             else { return self.failLater(index, volume, token) }
+        case .attached(let volume, let result): self.attachDone(index, volume, result)
         case .closeDisk(let volume): self.closeFiles(index, volume)
         case .read, .write, .writeZeroes, .flushData, .complete, .completeRead, .disconnectClients,
             .releaseBuffer, .openTransport, .closeTransport, .send, .sendBitmap, .adopt,
@@ -288,9 +289,9 @@ extension IOToken.Purpose {
         switch self {
         case .activityLogFlush: .activityLog
         case .bitmapFlush: .bitmap
-        case .superblockFlush: .superblock
-        case .requestRead, .requestWrite, .peerWrite, .peerRead, .dataFlush, .activityLogWrite,
-            .bitmapPage, .superblockWrite:
+        case .superblockFlush, .attachFlush: .superblock
+        case .requestRead, .requestWrite, .peerWrite, .peerRead, .dataFlush, .detachFlush,
+            .activityLogWrite, .bitmapPage, .superblockWrite:
             invariantBroken("a flush of the metadata")
         }
     }

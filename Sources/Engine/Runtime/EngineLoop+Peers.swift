@@ -15,7 +15,7 @@ extension EngineLoop {
         case .adopt(let agreement): self.resource(index).pointee.agreement = agreement
         case .computeResponses(let challenge): self.computeResponses(index, challenge)
         case .read, .write, .writeZeroes, .flushData, .writeActivityLogBlock, .writeBitmapPage,
-            .writeSuperblock, .flushMetadata, .closeDisk, .complete, .completeRead,
+            .writeSuperblock, .flushMetadata, .attached, .closeDisk, .complete, .completeRead,
             .disconnectClients, .releaseBuffer, .reply, .changed:
             invariantBroken("an action of the peer's sockets")
         }

@@ -33,7 +33,8 @@ extension EngineLoop {
     private func apply(_ action: ResourceAction, of index: Int) {
         switch action {
         case .read, .write, .writeZeroes, .flushData: self.applyData(action, of: index)
-        case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata, .closeDisk:
+        case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata, .attached,
+            .closeDisk:
             self.applyMetadata(action, of: index)
         case .complete(let request, let error): self.completed(request, error)
         case .completeRead(let request, let buffer): self.completed(request, nil, buffer: buffer)

@@ -21,6 +21,8 @@ struct ResourceDriver: ~Copyable {
     /// By volume: the file of its data, which each read and write looks up.
     private(set) var dataFiles: [FileID?] = []
     var attaching: [UInt16: AttachProgress] = [:]
+    /// Who attached a disk that is not yet in use.
+    var attachReplies: [UInt16: @Sendable (AttachFailure?) -> Void] = [:]
     /// By slot of the peer's request: the buffer that its read fills.
     let readBuffers: UnsafeMutablePointer<BufferHandle>
     /// Reads for the peer that wait for memory.

@@ -71,12 +71,34 @@ import Wire
 
     @Test("REPL-02 a lost disk ends the resync and leaves the connection Established")
     func lostDiskEndsResync() {
-        for connection in ConnectionCode.allCases where connection > .connected {
+        for connection in ConnectionCode.allCases where connection >= .syncSource {
             let own = VolumeState(connection: connection, disk: .failed, peerDisk: .upToDate)
             #expect(own.sanitized(from: own, in: StateContext()).connection == .connected)
             let peer = VolumeState(connection: connection, disk: .upToDate, peerDisk: .diskless)
             #expect(peer.sanitized(from: peer, in: StateContext()).connection == .connected)
         }
+    }
+
+    @Test
+    func `a disk lost between the decision for a resync and its beginning ends the connection`() {
+        // Connected would make the target's disk UpToDate, and it is known to be older.
+        for connection in ConnectionCode.allCases
+        where connection > .connected && connection < .syncSource {
+            let own = VolumeState(connection: connection, disk: .failed, peerDisk: .consistent)
+            let source = own.sanitized(from: own, in: StateContext())
+            #expect(source.connection == .networkFailure && source.peerDisk == .unknown)
+            let peer = VolumeState(connection: connection, disk: .outdated, peerDisk: .failed)
+            let target = peer.sanitized(from: peer, in: StateContext())
+            #expect(target.connection == .networkFailure && target.disk == .outdated)
+        }
+    }
+
+    @Test func `an Outdated disk stays so when the peer has no data to compare`() {
+        var state = VolumeState(connection: .connected, disk: .outdated, peerDisk: .diskless)
+        state.peerRole = .secondary
+        #expect(state.sanitized(from: state, in: StateContext()).disk == .outdated)
+        state.peerRole = .primary
+        #expect(state.sanitized(from: state, in: StateContext()).disk == .upToDate)
     }
 
     @Test("REPL-12 REPL-13 any reason pauses a resync, and none lets it go on")

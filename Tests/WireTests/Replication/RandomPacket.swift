@@ -259,7 +259,7 @@ private struct Draw {
     }
 
     private mutating func reply() -> StateReply {
-        let results = StateChangeResult.allCases
+        let results = StateChangeCode.allCases
         return StateReply(results[Int(self.random.below(UInt64(results.count)))])
     }
 }

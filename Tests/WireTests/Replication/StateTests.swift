@@ -165,13 +165,13 @@ struct StateTests {
     }
 
     @Test func `replies of 1 and above are success, unknown ones stay what they are`() {
-        for result in StateChangeResult.allCases {
+        for result in StateChangeCode.allCases {
             #expect(StateReply(result).result == result)
             #expect(StateReply(result).isSuccess == result.isSuccess)
             #expect(result.isSuccess == (result.rawValue >= 1))
         }
-        let texts = Set(StateChangeResult.allCases.map { String(describing: $0.text) })
-        #expect(texts.count == StateChangeResult.allCases.count)
+        let texts = Set(StateChangeCode.allCases.map { String(describing: $0.text) })
+        #expect(texts.count == StateChangeCode.allCases.count)
         let agreement = WireAgreement(version: 101, features: .announced)
         let header = PacketHeader(command: .stateChangeReply, volume: 0, length: 4, format: .h100)
         let bytes: [UInt8] = [0xff, 0xff, 0x00, 0x00]

@@ -165,6 +165,12 @@ package enum GenerationRules {
         // One that stays connected to a Primary without a disk holds the only copy of what that
         // writes.
         let someoneWrites = new.role == .primary || new.peerRole == .primary
+        // A Primary gets its disk back and has nobody to ask.
+        if old.role == .primary, new.role == .primary, old.disk != .upToDate,
+            new.connection < .connected
+        {
+            return true
+        }
         if someoneWrites, self.losesPeerData(from: old.peerDisk, to: new.peerDisk) { return true }
         return old.peerRole != .primary && new.peerRole == .primary && new.peerDisk < .inconsistent
     }

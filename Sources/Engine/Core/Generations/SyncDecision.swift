@@ -28,6 +28,8 @@ package enum SyncRefusal: Hashable, Sendable, BitwiseCopyable {
     case sourceIsInconsistent
     /// This node is Primary and its data would be overwritten (`rr-conflict disconnect`).
     case primaryWouldBeTarget
+    /// This node is Primary without a disk, and its application has seen other data.
+    case otherDataExposed
     /// One of the nodes asked only what would happen: `plan` is ±1, ±2 or 0.
     case dryRun(plan: Int32)
 
@@ -45,6 +47,9 @@ package enum SyncRefusal: Hashable, Sendable, BitwiseCopyable {
         case .sourceIsInconsistent: "the disk to copy from is inconsistent"
         case .primaryWouldBeTarget:
             "this node is Primary and its data would be overwritten; make it Secondary first"
+        case .otherDataExposed:
+            "this node is Primary without a disk and its application has seen other data than the "
+                + "peer's; make it Secondary first"
         case .dryRun: "dry run: not connected"
         }
     }

@@ -22,7 +22,7 @@ struct PeerRequest: BitwiseCopyable {
     }
 
     struct Flags: OptionSet, BitwiseCopyable {
-        let rawValue: UInt8
+        let rawValue: UInt16
 
         /// Submitted to the disk.
         static var submitted: Self { Self(rawValue: 1 << 0) }
@@ -38,6 +38,8 @@ struct PeerRequest: BitwiseCopyable {
         static var orphaned: Self { Self(rawValue: 1 << 6) }
         /// Protocol B: answer P_RECV_ACK.
         static var acknowledgeReceipt: Self { Self(rawValue: 1 << 7) }
+        /// Its bits are not durable yet, and no other node can tell what it changes.
+        static var awaitsMarks: Self { Self(rawValue: 1 << 8) }
     }
 
     var kind: Kind

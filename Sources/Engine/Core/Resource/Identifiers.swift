@@ -12,6 +12,11 @@ public struct IOToken: Hashable, Sendable, BitwiseCopyable {
         case peerRead
         /// A data flush for whoever waits for one.
         case dataFlush
+        /// What an earlier process may have left in the page cache; `slot` is 0 for the data, 1 for
+        /// the metadata.
+        case attachFlush
+        /// The last flush of a disk that is given up.
+        case detachFlush
         /// The activity log's transaction block, then the flush behind it.
         case activityLogWrite, activityLogFlush
         /// `slot` is the page of the bitmap; then the flush behind all of them.

@@ -14,10 +14,12 @@ struct PendingCommand: BitwiseCopyable {
         case connectionReply
         /// The peer has agreed to a disconnect: waits until it closes its sockets.
         case peerCloses
+        /// Promotion: waits until the writes of a lost connection are on the disk.
+        case peerWrites
         /// Demotion: waits until the application has nothing outstanding and the peer has it all.
         case drain
-        /// Demotion: waits until the bitmaps are durable.
-        case bitmaps
+        /// Demotion: waits until data and bitmaps are durable.
+        case flushes
         /// Waits until the disk is closed.
         case detach
     }
@@ -94,7 +96,17 @@ extension Resource {
         guard !self.volumes.isEmpty else {
             return self.finishCommand(.noUpToDateDisk, at: now)
         }
-        self.promoteNextVolume(at: now)
+        self.pending?.phase = .peerWrites
+    }
+
+    /// Goes on with a command that waited for something of this node.
+    mutating func resumePending(at now: Instant) {
+        switch self.pending?.phase {
+        case .peerWrites:
+            if self.isEstablished || !self.isDraining { self.promoteNextVolume(at: now) }
+        case .drain: self.resumeDrainWaiters(at: now)
+        case .volumeReply, .connectionReply, .peerCloses, .flushes, .detach, .none: break
+        }
     }
 
     /// Promotes volume by volume; a connected peer has to agree for each.
@@ -131,6 +143,9 @@ extension Resource {
 
     private mutating func promote(_ index: UInt16, _ change: StateChange, at now: Instant) {
         let forced = change.disk != nil
+        self.volumes[index].exposesPeerData = false
+        self.volumes[index].exposedGeneration =
+            self.volumes[index].peerGenerations?.generations.current ?? .empty
         self.change(index, change, at: now)
         if GenerationRules.promotionNeedsNew(
             in: self.volumes[index].state,
@@ -183,36 +198,53 @@ extension Resource {
         if isInUse { self.actions.append(.disconnectClients) }
         self.pending?.phase = .drain
         self.closeEpoch(at: now)
-        self.resumeDrainWaiters(at: now)
     }
 
     /// Goes on with a demotion when nothing is outstanding.
-    mutating func resumeDrainWaiters(at now: Instant) {
-        guard let pending = self.pending, case .drain = pending.phase else { return }
+    private mutating func resumeDrainWaiters(at now: Instant) {
+        guard let pending = self.pending else { return }
         switch pending.command {
         case .secondary, .down: break
         case .primary, .connect, .disconnect, .detach, .outdate, .invalidate, .invalidateRemote:
             return
         }
         guard self.role == .primary else { return self.afterDemotion(at: now) }
-        let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
-        guard !isInUse, self.requests.count == 0, self.waiting.isEmpty, self.epochs.isDrained else {
-            return
-        }
-        self.pending?.phase = .bitmaps
-        self.bitmapsPending = 1
+        guard self.isIdleAsPrimary else { return }
+        self.pending?.phase = .flushes
+        self.demotionStepsPending = 1
         for index in self.volumes.indices {
-            self.bitmapsPending += 1
-            self.writeBitmap(index, then: .demotion, at: now)
+            self.demotionStepsPending += 2
+            self.awaitFlush(index, .demotion(command: pending.identifier), at: now)
+            self.writeBitmap(index, then: .demotion(command: pending.identifier), at: now)
         }
-        self.demotionBitmapWritten(at: now)
+        self.demotionStepDone(pending.identifier, at: now)
     }
 
-    /// A bitmap is durable; with the last one the superblocks may say that there is no Primary.
-    mutating func demotionBitmapWritten(at now: Instant) {
-        self.bitmapsPending -= 1
-        guard self.bitmapsPending == 0, let pending = self.pending, case .bitmaps = pending.phase
+    /// Whether the application is away and the peer has everything.
+    private var isIdleAsPrimary: Bool {
+        !self.volumes.indices.contains { self.volumes[$0].isInUse } && self.requests.count == 0
+            && self.waiting.isEmpty && self.epochs.isDrained
+    }
+
+    /// The application is back before this node ceased to be Primary.
+    private mutating func repeatDemotion(_ pending: PendingCommand, at now: Instant) {
+        switch pending.command {
+        case .secondary(force: true): self.beginDemotion(force: true, at: now)
+        case .secondary, .down: self.finishCommand(.deviceInUse, at: now)
+        case .primary, .connect, .disconnect, .detach, .outdate, .invalidate, .invalidateRemote:
+            invariantBroken("only these demote")
+        }
+    }
+
+    /// A bitmap or the data of a volume is durable; with the last one the superblocks may say that
+    /// there is no Primary, so that the activity log does not count any more.
+    mutating func demotionStepDone(_ command: UInt32, at now: Instant) {
+        guard let pending = self.pending, pending.identifier == command,
+            case .flushes = pending.phase
         else { return }
+        self.demotionStepsPending -= 1
+        guard self.demotionStepsPending == 0 else { return }
+        guard self.isIdleAsPrimary else { return self.repeatDemotion(pending, at: now) }
         self.role = .secondary
         for index in self.volumes.indices { self.demote(index, at: now) }
         self.actions.append(.changed(.resource))
@@ -261,6 +293,7 @@ extension Resource {
     }
 
     private mutating func beginDisconnect(force: Bool, at now: Instant) {
+        if !force, self.needsPeerData { return self.finishCommand(.noUpToDateDisk, at: now) }
         self.isConnectWanted = false
         switch self.link {
         case .standAlone: self.finishCommand(.alreadyStandAlone, at: now)
@@ -274,6 +307,18 @@ extension Resource {
             self.standAlone(at: now)
             self.finishCommand(.success, at: now)
         }
+    }
+
+    /// Whether this node is Primary and has the UpToDate data of a volume from its peer only.
+    private var needsPeerData: Bool {
+        guard self.role == .primary, self.isEstablished else { return false }
+        for index in self.volumes.indices
+        where self.volumes[index].state.disk < .upToDate
+            && self.volumes[index].state.peerDisk == .upToDate
+        {
+            return true
+        }
+        return false
     }
 
     // MARK: Disks
@@ -312,7 +357,6 @@ extension Resource {
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
         self.change(index, StateChange(disk: .failed), at: now)
-        if self.isEstablished { self.sendState(index) }
     }
 
     /// A volume is Diskless: whoever has waited for that goes on.
@@ -346,12 +390,10 @@ extension Resource {
     // MARK: Down
 
     private mutating func beginDown(at now: Instant) {
-        if self.role == .primary {
-            let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
-            if isInUse { return self.finishCommand(.deviceInUse, at: now) }
-            self.closeEpoch(at: now)
-        }
-        self.resumeDrainWaiters(at: now)
+        guard self.role == .primary else { return self.continueDown(at: now) }
+        let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
+        if isInUse { return self.finishCommand(.deviceInUse, at: now) }
+        self.closeEpoch(at: now)
     }
 
     /// Demoted: disconnects, then detaches what is attached, then answers.
@@ -386,8 +428,8 @@ extension Resource {
                 ? self.volumeChangeAgreed(pending, index, at: now)
                 : self.volumeChangeRefused(pending, code, at: now)
         case (.connectionReply, true): self.disconnectAnswered(pending, agreed, at: now)
-        case (.volumeReply, true), (.connectionReply, false), (.peerCloses, _), (.drain, _),
-            (.bitmaps, _), (.detach, _):
+        case (.volumeReply, true), (.connectionReply, false), (.peerCloses, _), (.peerWrites, _),
+            (.drain, _), (.flushes, _), (.detach, _):
             break
         }
     }
@@ -481,8 +523,14 @@ extension Resource {
             self.isConnectWanted = false
             self.deferred.append(.disconnectedMeanwhile)
         case .peerCloses: self.deferred.append(.disconnectedMeanwhile)
-        case .volumeReply: self.finishCommand(.inTransientState, at: now)
-        case .connectionReply, .drain, .bitmaps, .detach: break
+        case .volumeReply:
+            switch pending.command {
+            case .primary: self.abortPromotion(.inTransientState, at: now)
+            case .secondary, .connect, .disconnect, .detach, .outdate, .invalidate,
+                .invalidateRemote, .down:
+                self.finishCommand(.inTransientState, at: now)
+            }
+        case .connectionReply, .peerWrites, .drain, .flushes, .detach: break
         }
     }
 
@@ -521,6 +569,9 @@ extension Resource {
                 .evaluate(own, .requested, in: self.stateContext(index)).code
             guard code.isSuccess else { return self.sendConnectionStateReply(code) }
         }
+        if isDisconnect, self.needsPeerData {
+            return self.sendConnectionStateReply(.noUpToDateDisk)
+        }
         self.sendConnectionStateReply(.success)
         if isDisconnect {
             // Flushes our answer before it closes the sockets.
@@ -536,7 +587,7 @@ extension PendingCommand {
     var asksPeer: Bool {
         switch self.phase {
         case .volumeReply, .connectionReply: true
-        case .peerCloses, .drain, .bitmaps, .detach: false
+        case .peerCloses, .peerWrites, .drain, .flushes, .detach: false
         }
     }
 
@@ -544,7 +595,7 @@ extension PendingCommand {
     var endsConnection: Bool {
         switch self.phase {
         case .connectionReply, .peerCloses: true
-        case .volumeReply, .drain, .bitmaps, .detach: false
+        case .volumeReply, .peerWrites, .drain, .flushes, .detach: false
         }
     }
 }

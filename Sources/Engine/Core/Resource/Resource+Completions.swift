@@ -48,6 +48,7 @@ extension Resource {
             self.volumes[index].writesInFlight.remove(self.requests[slot].interval)
             self.retryConflicting(in: index, at: now)
             self.retryHeldReads(in: index, at: now)
+            if self.volumes[index].isWalking { self.resyncProgressed(index, at: now) }
         }
         self.finishWrite(slot, at: now)
     }
@@ -133,7 +134,6 @@ extension Resource {
         }
         self.updateOldestRequest(at: now)
         self.releaseFlushes(upTo: number, at: now)
-        self.resumeDrainWaiters(at: now)
     }
 
     private mutating func releaseFlushes(upTo epoch: UInt32, at now: Instant) {
@@ -185,7 +185,11 @@ extension Resource {
         if flags.isDisjoint(with: [.completed, .awaitsPeer]) {
             self.epochs.completed(epoch: self.requests[slot].epoch)
             self.requests[slot].flags.insert(.completed)
-            self.tellClient(slot, self.outcomeOfWrite(slot), at: now)
+            let outcome = self.outcomeOfWrite(slot)
+            if outcome == nil, !flags.contains(.localDone) {
+                self.volumes[self.requests[slot].client.volume].exposesPeerData = true
+            }
+            self.tellClient(slot, outcome, at: now)
         }
         guard self.requests[slot].flags.contains(.completed), !flags.contains(.inTransferLog) else {
             return

@@ -98,7 +98,7 @@ extension Resource {
     ) {
         swap(&self.actions, &actions)
         self.handshake(.responsesComputed(own: own, expected: expected), at: now)
-        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        self.handleDeferred(at: now)
         swap(&self.actions, &actions)
     }
 

@@ -16,6 +16,8 @@ struct FlushWaiter: BitwiseCopyable {
         case acknowledgement(UInt32)
         /// The oldest epoch of the peer.
         case epoch
+        /// The node becomes Secondary on this command.
+        case demotion(command: UInt32)
     }
 
     /// The number of the flush that covers it.
@@ -27,6 +29,10 @@ struct FlushWaiter: BitwiseCopyable {
 extension Resource {
     /// Has `purpose` answered when everything that has completed by now is on stable storage.
     mutating func awaitFlush(_ index: UInt16, _ purpose: FlushWaiter.Purpose, at now: Instant) {
+        guard self.volumes[index].hasDisk, !self.volumes[index].isLost else {
+            self.deferred.append(.flushFailed(index, purpose))
+            return
+        }
         let mark = self.volumes[index].flushes.mark
         self.volumes[index].flushWaiters.append(FlushWaiter(mark: mark, purpose: purpose))
         self.startFlushIfNeeded(index, at: now)
@@ -34,7 +40,8 @@ extension Resource {
 
     /// Starts a flush if anything waits for one and none is under way.
     mutating func startFlushIfNeeded(_ index: UInt16, at now: Instant) {
-        guard self.volumes[index].hasDisk, !self.volumes[index].flushes.isRunning,
+        guard self.volumes[index].hasDisk, !self.volumes[index].isLost,
+            !self.volumes[index].flushes.isRunning,
             self.volumes[index].isFlushWanted
         else { return }
         self.volumes[index].flushes.start()
@@ -50,8 +57,8 @@ extension Resource {
     }
 
     mutating func flushDone(_ index: UInt16, _ result: IOResult, at now: Instant) {
-        guard result.isSuccess else { return self.diskFailed(index, result, at: now) }
         guard self.volumes[index].flushes.isRunning else { return }
+        guard result.isSuccess else { return self.diskFailed(index, result, at: now) }
         self.volumes[index].flushes.complete()
         while !self.volumes[index].flushWaiters.isEmpty,
             self.volumes[index].flushes.covers(self.volumes[index].flushWaiters[0].mark),
@@ -71,7 +78,7 @@ extension Resource {
         }
     }
 
-    private mutating func flushed(
+    mutating func flushed(
         _ index: UInt16,
         _ purpose: FlushWaiter.Purpose,
         _ succeeded: Bool,
@@ -83,6 +90,7 @@ extension Resource {
         case .peerZeroes(let slot): self.peerZeroesFlushed(slot, succeeded, at: now)
         case .acknowledgement(let slot): self.acknowledgeInSync(slot, flushed: succeeded, at: now)
         case .epoch: self.epochFlushed(succeeded, at: now)
+        case .demotion(let command): self.demotionStepDone(command, at: now)
         }
     }
 }

@@ -26,6 +26,8 @@ extension Resource {
         self.handshake = nil
         self.markUnconfirmed()
         for index in self.volumes.indices {
+            self.volumes[index].superblock.connectionLost()
+            self.volumes[index].bitmapWriter.connectionLost()
             self.volumes[index].handshakeRunning = false
             self.change(index, self.changeOfLoss(index, loss), at: now)
         }

@@ -10,11 +10,26 @@ enum AfterPersist: BitwiseCopyable {
     case generation
     case enterSyncSource
     case startResyncAsTarget
+    /// A write of the peer, whose only other copy is here, has to have its bits durable next.
+    case markPeerWrite(UInt32)
+    /// Writes of the lost connection's resync may reach the disk.
+    case releasePeerWrites
     /// The peer may learn the state that is on disk now.
     case sendState
     case reply(command: UInt32)
     /// The disk may be closed.
     case detach
+}
+
+extension AfterPersist {
+    /// What is left of the step when the connection is gone: it must not fire in the next one.
+    mutating func connectionLost() {
+        switch self {
+        case .enterSyncSource, .sendState: self = .nothing
+        case .startResyncAsTarget: self = .releasePeerWrites
+        case .nothing, .generation, .markPeerWrite, .releasePeerWrites, .reply, .detach: break
+        }
+    }
 }
 
 /// Metadata of a volume on its way to stable storage: superblock, bitmap, activity log.
@@ -65,6 +80,8 @@ extension Resource {
             if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
+        case .markPeerWrite(let slot): self.writeBitmap(index, then: .peerWrite(slot), at: now)
+        case .releasePeerWrites: self.releasePeerWrites(index)
         case .sendState: if self.isEstablished { self.sendState(index) }
         case .detach: self.detachAfterMetadata(index, at: now)
         case .reply(let command): self.actions.append(.reply(command: command, .success))
@@ -90,10 +107,12 @@ extension Resource {
         while let step = self.volumes[index].superblock.nextAbandoned() {
             self.deferred.append(.persisted(index, step))
         }
-        self.volumes[index].bitmapWriter.abandon()
+        while let step = self.volumes[index].bitmapWriter.nextAbandoned() {
+            self.deferred.append(.bitmapWritten(index, step))
+        }
         self.volumes[index].activityLog?.fail()
         self.advanceActivityLog(index, at: now)
-        self.failFlushWaiters(index, at: now)
+        if self.volumes[index].isLost { self.failFlushWaiters(index, at: now) }
     }
 
     // MARK: Bitmap

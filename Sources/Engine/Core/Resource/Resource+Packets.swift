@@ -196,8 +196,9 @@ extension Resource {
         self.send(.data, .sizes(sizes), volume: self.volumes[index].number)
     }
 
-    mutating func sendGenerations(_ index: UInt16) {
-        let generations = self.volumes[index].generations
+    /// Sends the generations as they are, or as they were.
+    mutating func sendGenerations(_ index: UInt16, _ former: Generations? = nil) {
+        let generations = former ?? self.volumes[index].generations
         var flags: UUIDFlags = []
         if self.volumes[index].discardsData { flags.insert(.discardMyData) }
         if self.volumes[index].crashedPrimary { flags.insert(.crashedPrimary) }
@@ -262,13 +263,13 @@ extension Resource {
     mutating func sendStateReply(_ code: StateChangeCode, volume index: UInt16) {
         self.send(
             .meta,
-            .stateChangeReply(StateReply(code.wire)),
+            .stateChangeReply(StateReply(code)),
             volume: self.volumes[index].number
         )
     }
 
     mutating func sendConnectionStateReply(_ code: StateChangeCode) {
-        self.send(.meta, .connectionStateChangeReply(StateReply(code.wire)))
+        self.send(.meta, .connectionStateChangeReply(StateReply(code)))
     }
 
     mutating func sendFeatures() { self.send(.data, .features(.announced)) }
@@ -280,9 +281,4 @@ extension Resource {
     mutating func releaseBuffer(_ buffer: BufferHandle) {
         if buffer != .none { self.actions.append(.releaseBuffer(buffer)) }
     }
-}
-
-extension StateChangeCode {
-    /// The same number in the protocol's own enumeration.
-    var wire: StateChangeResult { StateChangeResult(rawValue: self.rawValue) ?? .unknownError }
 }

@@ -64,6 +64,10 @@ extension Resource {
 
     private mutating func startPeerRead(_ slot: UInt32) {
         let read = self.peerRequests[slot]
+        guard self.volumes[read.volume].state.disk >= .inconsistent else {
+            self.peerRequests.release(slot)
+            return self.refusePeerRead(read)
+        }
         self.peerRequests[slot].flags.insert(.submitted)
         if read.kind == .resyncRead {
             self.peerRequests[slot].interval =

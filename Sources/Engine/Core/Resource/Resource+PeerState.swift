@@ -39,6 +39,12 @@ extension Resource {
             new.peerDisk = .upToDate
         }
         var connection = old.connection == .wfReportParams ? .connected : old.connection
+        if old.connection == .syncSource || old.connection == .pausedSyncS,
+            report.connection == .connected, realDisk == .inconsistent
+        {
+            // The target has given up some blocks.
+            connection = .connected
+        }
         if report.connection == .ahead { connection = .behind }
         var decidedResync = false
         if self.mustCompare(index, report, realDisk) {
@@ -74,8 +80,8 @@ extension Resource {
         if old.connection > .wfReportParams, decidedResync, report.connection <= .connected,
             report.disk != .negotiating
         {
-            // So that the peer compares, too.
-            self.sendGenerations(index)
+            // So that the peer compares, too, and the same sets.
+            self.sendGenerations(index, self.volumes[index].generationsBeforeRepair)
             self.sendState(index, as: next)
         } else if old.connection == .wfReportParams, next.connection >= .connected {
             self.sendState(index, as: next)
@@ -84,8 +90,8 @@ extension Resource {
             self.sendState(index, as: next)
         }
         self.change(index, new, at: now)
+        self.volumes[index].generationsBeforeRepair = nil
         self.volumes[index].discardsData = false
-        self.resumeDrainWaiters(at: now)
     }
 
     /// A report is a fact, but two Primaries must not stay connected.
@@ -118,6 +124,8 @@ extension Resource {
         else { return false }
         if state.connection < .connected { return true }
         guard state.connection == .connected else { return false }
+        // Two attaches that cross each other: neither side has seen the other one Negotiating.
+        if state.peerDisk <= .failed, report.disk >= .inconsistent { return true }
         return report.disk == .negotiating || state.disk == .negotiating
             || self.volumes[index].considersResync
             || report.connection >= .startingSyncS && report.connection <= .wfBitMapT
@@ -142,6 +150,7 @@ extension Resource {
         switch plan.comparison.repair {
         case .none: break
         case .own(let generations):
+            self.volumes[index].generationsBeforeRepair = self.volumes[index].generations
             self.volumes[index].generations = generations
             self.persist(index)
         case .peer(let generations):

@@ -22,7 +22,9 @@ extension Resource {
             return self.advanceReceivedEpochs(at: now)
         }
         if self.volumes[index].state.peerDisk < .inconsistent {
-            _ = self.setOutOfSync(write.range, in: index)
+            self.nameOwnWrites(index, at: now)
+            let isNew = self.setOutOfSync(write.range, in: index) > 0
+            if isNew || self.generationsPending > 0 { write.flags.insert(.awaitsMarks) }
         }
         if write.flags.contains(.acknowledgeReceipt) { self.sendAck(.received, for: write) }
         self.enqueuePeerWrite(write, at: now)
@@ -49,7 +51,16 @@ extension Resource {
             self.startPeerWrite(slot)
         } else {
             self.heldPeerWrites.append(slot)
+            guard write.flags.contains(.awaitsMarks) else { return }
+            self.persist(write.volume, then: .markPeerWrite(slot))
         }
+    }
+
+    /// The bits of a write are durable, or there is no disk for it any more.
+    mutating func peerWriteMarked(_ slot: UInt32, at now: Instant) {
+        self.peerRequests[slot].flags.remove(.awaitsMarks)
+        self.retryHeldPeerWrites()
+        self.advanceReceivedEpochs(at: now)
     }
 
     /// Whether nothing keeps the write from the disk: its epoch, writes in flight, or one of the
@@ -57,6 +68,7 @@ extension Resource {
     /// `count` of those that wait.
     private func mayStartPeerWrite(_ slot: UInt32, behind count: Int) -> Bool {
         let write = self.peerRequests[slot]
+        if write.flags.contains(.awaitsMarks) { return false }
         if write.countsInEpoch, !self.received.maySubmit(write.epoch) { return false }
         if self.volumes[write.volume].holdsPeerWrites { return false }
         if self.volumes[write.volume].peerWritesInFlight.overlaps(write.range) { return false }
@@ -70,6 +82,10 @@ extension Resource {
     private mutating func startPeerWrite(_ slot: UInt32) {
         let write = self.peerRequests[slot]
         self.peerRequests[slot].flags.insert(.submitted)
+        guard self.volumes[write.volume].state.disk >= .inconsistent else {
+            self.deferred.append(.peerWriteRefused(slot))
+            return
+        }
         self.peerRequests[slot].interval =
             self.volumes[write.volume].peerWritesInFlight.insert(write.range) ?? .max
         self.volumes[write.volume].operationsInFlight += 1
@@ -115,6 +131,17 @@ extension Resource {
                 offset += 1
             }
         }
+    }
+
+    /// The disk has been given up while the write waited for its turn.
+    mutating func peerWriteRefused(_ slot: UInt32, at now: Instant) {
+        let write = self.peerRequests[slot]
+        self.releaseBuffer(write.buffer)
+        self.sendAck(.negative, for: write)
+        self.finishPeerWrite(slot, failed: true, at: now)
+        self.retryHeldPeerWrites()
+        self.advanceReceivedEpochs(at: now)
+        self.resumeAfterDrain(at: now)
     }
 
     /// The disk has done a write of the peer.
@@ -166,6 +193,10 @@ extension Resource {
             self.resyncBlockDone(write, failed: failed, at: now)
         }
         self.peerRequests.release(slot)
+        if self.volumes[write.volume].isWalking {
+            // Blocks that it kept from being asked for, or room for one.
+            self.resyncProgressed(write.volume, at: now)
+        }
     }
 
     // MARK: After a flush
@@ -210,7 +241,6 @@ extension Resource {
         self.epochFlushesPending = 1
         for index in self.volumes.indices where self.volumes[index].hasUnflushedPeerWrites {
             self.volumes[index].hasUnflushedPeerWrites = false
-            guard self.volumes[index].hasDisk else { continue }
             self.epochFlushesPending += 1
             self.awaitFlush(index, .epoch, at: now)
         }

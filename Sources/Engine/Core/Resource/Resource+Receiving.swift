@@ -153,6 +153,7 @@ extension Resource {
         }
         guard let request = self.volumes[index].walk.request(for: range) else {
             self.releaseBuffer(buffer)
+            guard self.volumes[index].hasDisk, self.volumes[index].isWalking else { return }
             return self.closeConnection(
                 .protocolError(.unknownBlock(sector: header.sector)),
                 at: now
@@ -178,6 +179,7 @@ extension Resource {
         _ block: BlockRange,
         at now: Instant
     ) {
+        guard self.volumes[index].hasDisk, self.volumes[index].isWalking else { return }
         guard self.isInside(block.sectors, index),
             let request = self.volumes[index].walk.request(for: block.sectors)
         else { return self.outOfRange(block.sector, block.byteCount, at: now) }

@@ -29,11 +29,6 @@ extension Resource {
         }
     }
 
-    /// Fails everything that waits: this node is Primary no longer, or has no data.
-    mutating func refuseWaiting(_ error: ClientError) {
-        while let client = self.waiting.popFirst() { self.refuse(client, error) }
-    }
-
     private mutating func refuse(_ client: ClientRequest, _ error: ClientError) {
         self.actions.append(.complete(request: client.identifier, error))
     }
@@ -137,10 +132,20 @@ extension Resource {
             }
         case .none:
             _ = self.setOutOfSync(self.requests[slot].range, in: index)
+            self.nameOwnWrites(index, at: now)
         }
         guard isLocal else { return self.endWrite(slot, localFailure: true, at: now) }
         self.requests[slot].flags.insert(.localPending)
         self.submitToDisk(slot)
+    }
+
+    /// From the first write that only this node has, its data has a name of its own.
+    mutating func nameOwnWrites(_ index: UInt16, at now: Instant) {
+        guard self.volumes[index].state.disk == .upToDate,
+            self.volumes[index].generations.peerMayHaveCurrent
+        else { return }
+        self.startNewGeneration(index, at: now)
+        if self.volumes[index].state.connection >= .connected { self.sendGenerations(index) }
     }
 
     private mutating func submitToDisk(_ slot: UInt32) {

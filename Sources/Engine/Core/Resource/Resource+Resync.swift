@@ -59,7 +59,8 @@ extension Resource {
             guard connection == .wfBitMapS || connection == .startingSyncS else { return }
             _ = self.volumes[index].generations.startResyncAsSource()
             self.persist(index, then: .enterSyncSource)
-        case .demotion: self.demotionBitmapWritten(at: now)
+        case .demotion(let command): self.demotionStepDone(command, at: now)
+        case .peerWrite(let slot): self.peerWriteMarked(slot, at: now)
         case .fullSyncRecorded:
             self.volumes[index].needsFullSync = false
             self.persist(index)
@@ -139,8 +140,7 @@ extension Resource {
 
     /// The mark Inconsistent and the resync's generation are durable: blocks may be written.
     mutating func startResyncAsTarget(_ index: UInt16, at now: Instant) {
-        self.volumes[index].holdsPeerWrites = false
-        self.retryHeldPeerWrites()
+        self.releasePeerWrites(index)
         let connection = self.volumes[index].state.connection
         guard connection == .syncTarget || connection == .pausedSyncT else { return }
         self.volumes[index].isWalking = true
@@ -149,6 +149,12 @@ extension Resource {
             at: now
         )
         self.resyncProgressed(index, at: now)
+    }
+
+    /// The superblock says Inconsistent: the peer's writes may make it so.
+    mutating func releasePeerWrites(_ index: UInt16) {
+        self.volumes[index].holdsPeerWrites = false
+        self.retryHeldPeerWrites()
     }
 
     /// Asks for as many blocks as the window allows, and ends the resync when nothing is left.
@@ -181,6 +187,7 @@ extension Resource {
         guard let request = self.volumes[index].walk.request(for: range) else { return }
         self.volumes[index].walk.answered(request, at: now)
         _ = self.volumes[index].walk.finish(request, cancelled ? .cancelled : .failed)
+        self.retryConflicting(in: index, at: now)
         self.resyncProgressed(index, at: now)
     }
 
@@ -233,6 +240,7 @@ extension Resource {
         self.volumes[index].endWalk()
         self.volumes[index].isEndingResync = false
         self.volumes[index].unacknowledgedResync = 0
+        self.retryConflicting(in: index, at: now)
     }
 
     // MARK: Bits
@@ -261,10 +269,22 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case sendBitmapAsTarget
     case nameResync
     case awaitSyncUUID
-    /// The node becomes Secondary.
-    case demotion
+    /// The node becomes Secondary on this command.
+    case demotion(command: UInt32)
+    /// A write of the peer, whose only other copy is here, may reach the disk.
+    case peerWrite(UInt32)
     /// The disk is closed.
     case detach
     /// The superblock need not say any more that all bits are to be set.
     case fullSyncRecorded
+}
+
+extension AfterBitmap {
+    /// What is left of the step when the connection is gone: it must not fire in the next one.
+    mutating func connectionLost() {
+        switch self {
+        case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .awaitSyncUUID: self = .nothing
+        case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded: break
+        }
+    }
 }

@@ -48,7 +48,11 @@ extension Resource {
         }
         if new.disk > .negotiating { self.volumes[index].recordedDisk = new.disk }
         if old.metadataView != new.metadataView, new.disk > .negotiating { self.persist(index) }
-        if new.disk == .failed, old.disk != .failed { self.beginDetach(index, at: now) }
+        if new.disk == .failed, old.disk != .failed {
+            // Before anything that the own disk lacks: the peer then keeps account of it.
+            if self.isEstablished { self.sendState(index) }
+            self.beginDetach(index, at: now)
+        }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
         {
@@ -56,6 +60,7 @@ extension Resource {
         }
         if new.connection != old.connection {
             self.connectionChanged(index, from: old, to: new, at: now)
+            if old.connection == .wfReportParams { self.deferred.append(.attachFlushed(index)) }
         }
         if new.role != old.role || new.connection != old.connection || new.disk != old.disk {
             self.admitWaiting(at: now)
@@ -76,11 +81,13 @@ extension Resource {
             if old.connection < .syncSource || old.connection > .pausedSyncT {
                 self.enteredSyncSource(index, at: now)
             }
+        case .networkFailure:
+            if self.isEstablished { self.deferred.append(.diskLostBeforeResync) }
         case .syncTarget:
             if old.connection == .pausedSyncT { self.resyncProgressed(index, at: now) }
-        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
-            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID,
-            .verifyS, .verifyT, .pausedSyncT, .ahead, .behind:
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .protocolError,
+            .tearDown, .wfConnection, .wfReportParams, .connected, .wfSyncUUID, .verifyS, .verifyT,
+            .pausedSyncT, .ahead, .behind:
             break
         }
     }
@@ -105,7 +112,8 @@ extension Resource {
     /// Both copies are current: nothing of an earlier crash is left to make up for.
     private mutating func clearCrashMarkIfEqual(_ index: UInt16) {
         let state = self.volumes[index].state
-        if self.volumes[index].crashedPrimary, state.disk == .upToDate, state.peerDisk == .upToDate
+        if self.volumes[index].crashedPrimary, state.disk == .upToDate,
+            state.peerDisk == .upToDate, self.volumes[index].outOfSyncBits == 0
         {
             self.volumes[index].crashedPrimary = false
             self.persist(index)
@@ -129,30 +137,63 @@ extension Resource {
     /// A failed flush is final, and so is everything else until error policies are configurable:
     /// the disk is given up.
     mutating func diskFailed(_ index: UInt16, _ result: IOResult, at now: Instant) {
-        guard self.volumes[index].state.disk > .failed else { return }
+        guard self.volumes[index].hasDisk else { return }
         self.volumes[index].lastError = result
+        guard self.volumes[index].state.disk != .failed else {
+            return self.failFlushWaiters(index, at: now)
+        }
         self.change(index, StateChange(disk: .failed), at: now)
-        if self.isEstablished { self.sendState(index) }
     }
 
     /// Waits for what is in flight on the disk, then closes it.
     mutating func beginDetach(_ index: UInt16, at now: Instant) {
         self.volumes[index].isDetaching = true
+        self.volumes[index].exposedGeneration = self.volumes[index].generations.current
         self.failMetadataWaiters(index, at: now)
         self.finishDetachIfIdle(index, at: now)
     }
 
     /// Diskless, as soon as no operation of the disk is in flight.
     mutating func finishDetachIfIdle(_ index: UInt16, at now: Instant) {
-        guard self.volumes[index].isDetaching, self.volumes[index].operationsInFlight == 0 else {
+        guard self.volumes[index].isDetaching, self.volumes[index].operationsInFlight == 0,
+            self.volumes[index].flushWaiters.isEmpty
+        else { return }
+        guard self.volumes[index].hasDetachFlush || self.volumes[index].isLost else {
+            self.volumes[index].hasDetachFlush = true
+            self.volumes[index].operationsInFlight += 1
+            self.actions.append(.flushData(volume: index, IOToken(.detachFlush)))
             return
         }
         self.volumes[index].isDetaching = false
+        if self.volumes[index].awaitsAttach {
+            self.volumes[index].awaitsAttach = false
+            self.actions.append(
+                .attached(volume: index, self.volumes[index].lastError ?? .failure(errno: 5))
+            )
+        }
+        self.forgetExtents(of: index)
         self.volumes[index].dropDisk()
         self.actions.append(.closeDisk(volume: index))
         self.change(index, StateChange(disk: .diskless), at: now)
         if self.isEstablished { self.sendState(index) }
         self.diskClosed(index, at: now)
+        self.retryHeldPeerWrites()
+    }
+
+    mutating func detachFlushDone(_ index: UInt16, _ result: IOResult) {
+        if result.isSuccess {
+            self.volumes[index].hasUnflushedPeerWrites = false
+        } else {
+            self.volumes[index].lastError = result
+        }
+    }
+
+    /// Requests that are not over hold no extents of the next activity log.
+    private mutating func forgetExtents(of index: UInt16) {
+        for slot in 0..<UInt32(self.requests.capacity)
+        where self.requests.contains(slot) && self.requests[slot].client.volume == index {
+            self.requests[slot].flags.remove(.holdsExtents)
+        }
     }
 }
 

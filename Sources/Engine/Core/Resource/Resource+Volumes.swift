@@ -83,8 +83,8 @@ extension Resource {
             requestCapacity: self.parameters.requestMaximum,
             writesUpdates: self.volumes[index].parameters.updatesActivityLog
         )
-        self.enterAttachedState(index, found, at: now)
-        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        self.beginAttachedState(index, found, at: now)
+        self.handleDeferred(at: now)
         swap(&self.actions, &actions)
     }
 
@@ -116,19 +116,68 @@ extension Resource {
         self.volumes[index].bitmap = consume bitmap
     }
 
-    private mutating func enterAttachedState(
+    /// Attaching: first of all everything that an earlier process has written has to be on stable
+    /// storage.
+    ///
+    /// It may be in the page cache only, and no bit would cover it once the bits of this process'
+    /// resyncs are cleared.
+    private mutating func beginAttachedState(
         _ index: UInt16,
         _ found: Attachment,
         at now: Instant
     ) {
-        let peerDisk: DiskState = found.peerWasOutdated ? .outdated : .unknown
         self.volumes[index].attachedDisks = StateContext.AttachedDisks(
             disk: found.disk,
-            peerDisk: peerDisk
+            peerDisk: found.peerWasOutdated ? .outdated : .unknown
         )
+        self.volumes[index].recordedDisk = found.disk
         self.change(index, StateChange(disk: .attaching), at: now)
+        self.volumes[index].awaitsAttach = true
+        self.volumes[index].attachFlushesPending = 2
+        self.volumes[index].operationsInFlight += 2
+        self.actions.append(.flushData(volume: index, IOToken(.attachFlush, slot: 0)))
+        self.actions.append(.flushMetadata(volume: index, IOToken(.attachFlush, slot: 1)))
+    }
+
+    mutating func attachFlushDone(_ index: UInt16, _ result: IOResult, at now: Instant) {
+        self.volumes[index].attachFlushesPending -= 1
+        guard !self.volumes[index].isDetaching else { return }
+        guard result.isSuccess else { return self.diskFailed(index, result, at: now) }
+        self.continueAttach(index, at: now)
+    }
+
+    /// Goes on with an attach whose flushes are done.
+    ///
+    /// Not during a handshake: the peer has been told that there is no disk.
+    mutating func continueAttach(_ index: UInt16, at now: Instant) {
+        guard self.volumes.contains(index), let found = self.volumes[index].attachedDisks,
+            self.volumes[index].state.disk == .attaching,
+            self.volumes[index].attachFlushesPending == 0,
+            self.volumes[index].state.connection != .wfReportParams
+        else { return }
+        self.enterAttachedState(index, found, at: now)
+        guard self.volumes[index].awaitsAttach, !self.volumes[index].isDetaching else { return }
+        self.volumes[index].awaitsAttach = false
+        self.actions.append(.attached(volume: index, .success))
+    }
+
+    /// The error of a disk that is older than what the application has seen: ESTALE.
+    private static var staleFileHandle: Int32 { 116 }
+
+    private mutating func enterAttachedState(
+        _ index: UInt16,
+        _ found: StateContext.AttachedDisks,
+        at now: Instant
+    ) {
         guard self.volumes[index].state.connection >= .connected else {
-            self.change(index, StateChange(disk: found.disk, peerDisk: peerDisk), at: now)
+            guard self.role == .secondary || !self.volumes[index].exposesPeerData else {
+                return self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
+            }
+            self.change(
+                index,
+                StateChange(disk: found.disk, peerDisk: found.peerDisk),
+                at: now
+            )
             self.volumes[index].attachedDisks = nil
             self.persist(index)
             return self.recordFullSync(index, at: now)
@@ -203,6 +252,13 @@ extension Resource {
             isInconsistent: set.flags.contains(.inconsistent)
         )
         let state = self.volumes[index].state
+        if self.role == .primary, state.disk < .inconsistent {
+            let exposed = self.volumes[index].exposedGeneration
+            guard state.connection >= .connected || exposed.names(generations.current) else {
+                return self.closeConnection(.refused(.data(.otherDataExposed)), at: now)
+            }
+            self.volumes[index].exposedGeneration = generations.current
+        }
         guard set.flags.contains(.skipInitialSync), state.connection == .connected,
             self.volumes[index].generations.current.names(.justCreated)
         else { return }
@@ -226,7 +282,7 @@ extension Resource {
     ) {
         swap(&self.actions, &actions)
         self.mergeBitmap(number, packet, bytes, at: now)
-        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        self.handleDeferred(at: now)
         swap(&self.actions, &actions)
     }
 

@@ -66,7 +66,7 @@ package struct Resource: ~Copyable {
     // Administration
     var pending: PendingCommand?
     var waitingCommands: [(UInt32, ResourceCommand)] = []
-    var bitmapsPending = 0
+    var demotionStepsPending = 0
 
     var actions = ActionQueue<ResourceAction>(capacity: 1024)
     /// What follows from an event without the driver's help, in a later step of the same event.
@@ -90,8 +90,16 @@ package struct Resource: ~Copyable {
     ) {
         swap(&self.actions, &actions)
         self.handle(event, at: now)
-        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        self.handleDeferred(at: now)
         swap(&self.actions, &actions)
+    }
+
+    /// Carries out what follows from an event without the driver's help.
+    mutating func handleDeferred(at now: Instant) {
+        repeat {
+            while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+            if self.pending != nil { self.resumePending(at: now) }
+        } while !self.deferred.isEmpty
     }
 
     private mutating func handle(_ event: ResourceEvent, at now: Instant) {
@@ -116,17 +124,22 @@ package struct Resource: ~Copyable {
         case .volumeInUse(let index, let isInUse):
             guard self.volumes.contains(index) else { return }
             self.volumes[index].isInUse = isInUse
-            self.resumeDrainWaiters(at: now)
         }
     }
 
-    mutating func handle(_ event: DeferredEvent, at now: Instant) {
+    private mutating func handle(_ event: DeferredEvent, at now: Instant) {
         switch event {
         case .flushed(let index):
-            if self.volumes.contains(index) { self.flushDone(index, .success, at: now) }
+            guard self.volumes.contains(index) else { return }
+            self.flushDone(index, .success, at: now)
+            self.finishDetachIfIdle(index, at: now)
         case .persisted(let index, let step): self.persisted(index, step, at: now)
         case .bitmapWritten(let index, let step): self.bitmapWritten(index, step, at: now)
         case .bitmapFlushed(let index): self.bitmapFlushed(index, .success, at: now)
+        case .flushFailed(let index, let purpose): self.flushed(index, purpose, false, at: now)
+        case .peerWriteRefused(let slot): self.peerWriteRefused(slot, at: now)
+        case .attachFlushed(let index): self.continueAttach(index, at: now)
+        case .diskLostBeforeResync: self.closeConnection(.networkFailure, at: now)
         case .disconnectedMeanwhile: self.disconnectedMeanwhile(at: now)
         }
     }
@@ -146,6 +159,8 @@ package struct Resource: ~Copyable {
         case .peerWrite: self.peerWriteDone(token.slot, result, at: now)
         case .peerRead: self.peerReadDone(token.slot, result, buffer, at: now)
         case .dataFlush: self.flushDone(index, result, at: now)
+        case .attachFlush: self.attachFlushDone(index, result, at: now)
+        case .detachFlush: self.detachFlushDone(index, result)
         case .activityLogWrite: self.activityLogWritten(index, result, at: now)
         case .activityLogFlush: self.activityLogFlushed(index, result, at: now)
         case .bitmapPage: self.bitmapPageWritten(index, token.slot, result, at: now)
@@ -248,9 +263,17 @@ struct HeldCompletion: BitwiseCopyable {
 /// What an event leads to without the driver's help.
 enum DeferredEvent: BitwiseCopyable {
     case flushed(UInt16)
+    /// There is no disk any more that could be flushed.
+    case flushFailed(UInt16, FlushWaiter.Purpose)
+    /// A write of the peer has come to its turn, and there is no disk any more.
+    case peerWriteRefused(UInt32)
+    /// Nothing of an earlier process is in the page cache any more, and no handshake runs.
+    case attachFlushed(UInt16)
     case persisted(UInt16, AfterPersist)
     case bitmapWritten(UInt16, AfterBitmap)
     case bitmapFlushed(UInt16)
+    /// A disk is gone between the decision for a resync and its beginning.
+    case diskLostBeforeResync
     /// The connection is gone while a command to end it was under way.
     case disconnectedMeanwhile
 }

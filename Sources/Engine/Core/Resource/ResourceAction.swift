@@ -21,6 +21,8 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     case writeBitmapPage(volume: UInt16, IOToken, page: UInt32)
     case writeSuperblock(volume: UInt16, IOToken)
     case flushMetadata(volume: UInt16, IOToken)
+    /// The disk that was attached is in use now, or was given up again.
+    case attached(volume: UInt16, IOResult)
     /// Closes both files of a volume; nothing of it is in flight any more.
     case closeDisk(volume: UInt16)
 

@@ -11,7 +11,8 @@ extension VolumeState {
         var new = self
         new.forgetPeerIfNotConnected()
         if new.connection > .connected, new.disk <= .failed || new.peerDisk <= .failed {
-            new.connection = .connected
+            new.connection = new.connection.withoutDisk
+            new.forgetPeerIfNotConnected()
         }
         new.endNegotiation(in: context)
         // DRBD does this second; it is here because a negotiation may have ended in Diskless.
@@ -65,7 +66,12 @@ extension VolumeState {
 
     private mutating func recoverDisksWhenConnected() {
         guard self.connection >= .connected, self.connection < .ahead else { return }
-        if self.disk == .consistent || self.disk == .outdated { self.disk = .upToDate }
+        // A peer without data cannot say that ours is current, unless it uses it. (DRBD 8.4 takes
+        // its word all the same.)
+        let isConfirmed = self.peerDisk >= .inconsistent || self.peerRole == .primary
+        if self.disk == .consistent || self.disk == .outdated && isConfirmed {
+            self.disk = .upToDate
+        }
         if self.peerDisk == .consistent || self.peerDisk == .outdated { self.peerDisk = .upToDate }
     }
 
@@ -104,5 +110,24 @@ extension VolumeState {
 
     private var isWithoutData: Bool {
         self.role == .primary && self.disk < .upToDate && self.peerDisk < .upToDate
+    }
+}
+
+extension ConnectionCode {
+    /// What the connection becomes when one of the disks is gone.
+    ///
+    /// Between the decision for a resync and its beginning the target's disk is not yet marked
+    /// Inconsistent, and to be Connected would make it UpToDate. DRBD 8.4 does that; here the
+    /// connection ends.
+    fileprivate var withoutDisk: ConnectionCode {
+        switch self {
+        case .startingSyncS, .startingSyncT, .wfBitMapS, .wfBitMapT, .wfSyncUUID: .networkFailure
+        case .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS, .pausedSyncT, .ahead,
+            .behind:
+            .connected
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected:
+            self
+        }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Wire
+package import Wire
 
 extension VolumeState {
     /// Whether `new` may follow at all, even as a fact.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Wire
+package import Wire
 
 extension VolumeState {
     /// Whether the state may be requested; the first rule that it breaks gives the code.

@@ -78,12 +78,18 @@ struct BitmapWriter: ~Copyable {
 
     mutating func popDone() -> AfterBitmap? { self.done.popFirst() }
 
-    /// The disk is gone.
-    mutating func abandon() {
+    /// The next step for which the bitmap will never be durable: the disk is gone.
+    mutating func nextAbandoned() -> AfterBitmap? {
+        if let step = self.done.popFirst() ?? self.waiting.popFirst() { return step }
         self.phase = .idle
-        self.waiting.removeAll()
-        self.done.removeAll()
         self.cursor = 0
         self.inFlight = 0
+        return nil
+    }
+
+    /// The connection is gone that some steps belong to.
+    mutating func connectionLost() {
+        for offset in 0..<self.waiting.count { self.waiting.update(offset) { $0.connectionLost() } }
+        for offset in 0..<self.done.count { self.done.update(offset) { $0.connectionLost() } }
     }
 }

@@ -22,7 +22,9 @@ struct SuperblockWriter: ~Copyable {
         self.wanted += 1
         switch step {
         case .nothing: break
-        case .generation, .enterSyncSource, .startResyncAsTarget, .sendState, .reply, .detach:
+        case .generation, .enterSyncSource, .startResyncAsTarget, .markPeerWrite,
+            .releasePeerWrites, .sendState,
+            .reply, .detach:
             self.waiters.append(Waiter(number: self.wanted, step: step))
         }
     }
@@ -44,6 +46,13 @@ struct SuperblockWriter: ~Copyable {
     mutating func nextDurable() -> AfterPersist? {
         guard !self.waiters.isEmpty, self.waiters[0].number <= self.durable else { return nil }
         return self.waiters.popFirst()?.step
+    }
+
+    /// The connection is gone that some steps belong to.
+    mutating func connectionLost() {
+        for offset in 0..<self.waiters.count {
+            self.waiters.update(offset) { $0.step.connectionLost() }
+        }
     }
 
     /// The next step that will never be durable: the disk is gone.

@@ -58,8 +58,15 @@ struct Volume: ~Copyable {
     var recordedDisk = DiskState.inconsistent
     var metadataFailed = false
     var lastError: IOResult?
-    /// What attaching found, for as long as the disk is Negotiating.
+    /// What attaching found, for as long as the disk is Attaching or Negotiating.
     var attachedDisks: StateContext.AttachedDisks?
+    var attachFlushesPending = 0
+    /// Whoever attached the disk has not been told what came of it.
+    var awaitsAttach = false
+    /// The disk is given up because of an error: nothing becomes stable on it any more.
+    var isLost: Bool { self.isDetaching && self.lastError != nil }
+    /// The last flush of a disk that is given up without an error has been asked for.
+    var hasDetachFlush = false
     /// This node went down while Primary and has not met its peer since.
     var crashedPrimary = false
     /// All bits are set and not yet durable: the superblock says so meanwhile.
@@ -75,12 +82,19 @@ struct Volume: ~Copyable {
     var superblock = SuperblockWriter()
     var bitmapWriter = BitmapWriter()
 
+    /// The generation that the application of a Primary without a disk has seen.
+    var exposedGeneration = GenerationID.empty
+    /// The application was told of writes that the own disk, present or not, does not have.
+    var exposesPeerData = false
+
     // Peer
     /// The last number of the sequence that writes and acknowledgements to the peer share.
     var sequence: UInt32 = 0
     var handshakeRunning = false
     var discardsData = false
     var peerGenerations: PeerGenerations?
+    /// What the comparison of this report of the peer's began with, if it has changed it.
+    var generationsBeforeRepair: Generations?
     /// Both disks were Inconsistent and the peer was promoted by force.
     var considersResync = false
     var lastPlan: SyncPlan?
@@ -270,6 +284,7 @@ struct Volume: ~Copyable {
     /// The disk is closed: nothing in memory speaks of it any more.
     mutating func dropDisk() {
         self.hasDisk = false
+        self.hasDetachFlush = false
         self.activityLog = nil
         self.bitmap = nil
         self.endWalk()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a state change ended.
+/// How a state change ended, by its number on the wire (§12.1) and of drbdsetup.
 ///
-/// Raw values are those of P_STATE_CHG_REPLY and of drbdsetup.
-package enum StateChangeCode: Int32, Hashable, Sendable, CaseIterable, BitwiseCopyable {
+/// Numbers of 1 and above are success.
+package enum StateChangeCode: Int32, Error, Hashable, Sendable, CaseIterable, BitwiseCopyable {
     case clusterWideNotNeeded = 4
     case clusterWideSuccess = 3
     case nothingToDo = 2
@@ -30,6 +30,14 @@ package enum StateChangeCode: Int32, Hashable, Sendable, CaseIterable, BitwiseCo
     case otherVolumePrimaryAtPeer = -20
     /// 8.4: the peer cannot be outdated without a connection. 9: the change was interrupted.
     case outdateWithoutConnection = -21
+    // Numbers that only DRBD 9 sends.
+    case primaryReader = -22
+    case timeout = -23
+    case weaklyConnected = -24
+    case noQuorum = -25
+    case attachWithoutBitmap = -26
+    case handshakeDisconnect = -27
+    case handshakeRetry = -28
 
     /// Whether the change took place, or needed not to.
     package var isSuccess: Bool { self.rawValue >= StateChangeCode.success.rawValue }
@@ -62,6 +70,30 @@ package enum StateChangeCode: Int32, Hashable, Sendable, CaseIterable, BitwiseCo
         case .concurrentStateChange: "Concurrent state changes detected and aborted"
         case .otherVolumePrimaryAtPeer: "Other vol primary on peer not allowed by config"
         case .outdateWithoutConnection: "Interrupted state change"
+        case .primaryReader: "A reader keeps the peer's device open"
+        case .timeout: "The peer did not decide in time"
+        case .weaklyConnected: "The node is only weakly connected"
+        case .noQuorum: "No quorum"
+        case .attachWithoutBitmap: "The disk has no bitmap for this peer"
+        case .handshakeDisconnect: "The handshake ended the connection"
+        case .handshakeRetry: "The handshake must be repeated"
         }
     }
+}
+
+/// The answer to a ``StateRequest``: P_STATE_CHG_REPLY and P_CONN_ST_CHG_REPLY.
+package struct StateReply: Hashable, Sendable, BitwiseCopyable {
+    /// The number as it came; any number is possible.
+    package var code: Int32
+
+    /// Creates the answer `code`.
+    package init(_ code: StateChangeCode) { self.code = code.rawValue }
+
+    init(code: Int32) { self.code = code }
+
+    /// Whether the peer agrees.
+    package var isSuccess: Bool { self.code >= 1 }
+
+    /// The number's meaning; nil if no known version has it.
+    package var result: StateChangeCode? { StateChangeCode(rawValue: self.code) }
 }

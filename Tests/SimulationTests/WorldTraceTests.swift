@@ -2,6 +2,7 @@
 
 import EngineCore
 import Primitives
+import Simulation
 import Testing
 import Wire
 
@@ -102,12 +103,12 @@ import Wire
         world.applications[0].flush(0)
         world.run("flush") { world.applications[0].succeeded == 2 }
         for node in world.nodes {
-            #expect(node.disks[0].data.durable[0] == Ledger.firstContent)
+            #expect(node.disks[0].data.durable[0] == WriteTable.firstContent)
         }
         world.applications[0].write(0, self.sectors(8, 8), isForcedUnitAccess: true)
         world.run("write") { world.applications[0].succeeded == 3 }
         for node in world.nodes {
-            #expect(node.disks[0].data.durable[8] == Ledger.firstContent + 1)
+            #expect(node.disks[0].data.durable[8] == WriteTable.firstContent + 1)
         }
         #expect(world.violations == [])
     }
@@ -143,6 +144,6 @@ import Wire
         #expect(world.carryOut(.connect(discardMyData: false), on: 1) == .success)
         world.settle()
         #expect(world.violations == [])
-        #expect(world.nodes[0].disks[0].data.current[200] == Ledger.firstContent + 2)
+        #expect(world.nodes[0].disks[0].data.current[200] == WriteTable.firstContent + 2)
     }
 }

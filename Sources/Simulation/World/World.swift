@@ -1,57 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
-import Foundation
-import Primitives
-import Testing
+package import Primitives
 import Wire
 
-/// How a world is built.
-struct WorldConfiguration {
-    /// Sectors of each volume.
-    var volumes = [32_768]
-    var replicationProtocol = ReplicationProtocol.c
-    /// Whether the nodes start with equal, UpToDate data; else with fresh metadata.
-    var startsEqual = true
-    /// Bitmap slots of the metadata.
-    var bitmapSlots = 1
-    /// Disk operations take up to this long.
-    var diskDelayMicroseconds: UInt64 = 2_000
-    /// One of this many disk operations takes a hundred times longer; 0 for none.
-    var slowOperation: UInt64 = 0
-    var networkDelayMicroseconds: UInt64 = 1_000
-    var requestMaximum = 256
-    var peerRequestMaximum = 256
-
-    init() {}
-}
-
 /// Two nodes, their disks and the network between them, in virtual time, from one number.
-final class World {
-    let configuration: WorldConfiguration
+///
+/// One thread and one source of randomness: the same number leads to the same events.
+package final class World {
+    package let configuration: WorldConfiguration
     let parameters: ResourceParameters
     let diskParameters: DiskParameters
-    var random: SeededRandom
-    private(set) var now = Instant(nanoseconds: 1_000_000_000)
+    package var random: SeededRandom
+    package private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var queue = EventQueue()
-    private(set) var nodes: [WorldNode] = []
-    private(set) var ledger: Ledger?
-    private(set) var applications: [Application] = []
+    package private(set) var nodes: [WorldNode] = []
+    package private(set) var applications: [Application] = []
+    package private(set) lazy var checks = Checks(self)
     /// Events so far.
-    private(set) var steps: UInt64 = 0
+    package private(set) var steps: UInt64 = 0
     private var transports = 0
-    private(set) var transport: Transport?
+    package private(set) var transport: Transport?
     /// Whether the nodes can reach each other.
-    var isNetworkUp = true
+    package var isNetworkUp = true
     /// What must not have happened.
-    private(set) var violations: [String] = []
+    package private(set) var violations: [String] = []
     /// What each node has sent, for scripted traces.
     private var trace: [[String]] = [[], []]
-    var tracesPackets = false
-    /// Called after every event.
-    var afterStep: (() -> Void)?
+    package var tracesPackets = false
+    /// Gets a line for everything that happens.
+    package var log: ((String) -> Void)?
 
-    init(seed: UInt64, _ configuration: WorldConfiguration = WorldConfiguration()) {
+    package init(seed: UInt64, _ configuration: WorldConfiguration = WorldConfiguration()) {
         self.configuration = configuration
         self.random = SeededRandom(seed: seed)
         var parameters = ResourceParameters()
@@ -67,9 +47,7 @@ final class World {
             node.disks = configuration.volumes.map { self.makeDisk($0, of: number) }
             self.nodes.append(node)
         }
-        let ledger = Ledger(self, volumes: configuration.volumes.count)
-        self.ledger = ledger
-        self.applications = (0...1).map { Application(self, ledger, node: $0) }
+        self.applications = (0...1).map { Application(self, node: $0) }
     }
 
     private func makeDisk(_ sectors: Int, of node: Int) -> WorldNode.VolumeDisk {
@@ -106,20 +84,21 @@ final class World {
 
     // MARK: Time
 
-    func schedule(at instant: Instant, _ body: @escaping () -> Void) {
+    package func schedule(at instant: Instant, _ body: @escaping () -> Void) {
         self.queue.schedule(at: max(instant, self.now), body)
     }
 
-    func schedule(after pause: TimeSpan, _ body: @escaping () -> Void) {
+    package func schedule(after pause: TimeSpan, _ body: @escaping () -> Void) {
         self.queue.schedule(at: self.now + pause, body)
     }
 
-    func diskDelay() -> TimeSpan {
+    func diskDelay(slowdown: UInt64) -> TimeSpan {
         let delay = TimeSpan.microseconds(
             20 + self.random.below(self.configuration.diskDelayMicroseconds)
         )
         let slow = self.configuration.slowOperation
-        return slow > 0 && self.random.chance(1, in: slow) ? delay * 100 : delay
+        let isSlow = slow > 0 && self.random.chance(1, in: slow)
+        return delay * (isSlow ? 100 : 1) * slowdown
     }
 
     func networkDelay() -> TimeSpan {
@@ -129,7 +108,7 @@ final class World {
     /// Carries out the next event.
     ///
     /// False if nothing will ever happen again.
-    func step() -> Bool {
+    package func step() -> Bool {
         let deadline = min(self.nodes[0].nextDeadline, self.nodes[1].nextDeadline)
         let next = min(deadline, self.queue.next)
         guard next != .distantFuture else { return false }
@@ -140,12 +119,12 @@ final class World {
         } else if let body = self.queue.popFirst() {
             body()
         }
-        self.afterStep?()
+        self.checks.probe()
         return true
     }
 
     /// Lets `span` pass.
-    func run(for span: TimeSpan) {
+    package func run(for span: TimeSpan) {
         let end = self.now + span
         while self.violations.isEmpty,
             min(self.queue.next, self.nodes[0].nextDeadline, self.nodes[1].nextDeadline) <= end
@@ -157,9 +136,11 @@ final class World {
 
     /// Goes on until `condition` holds; a violation if that takes longer than `limit`.
     @discardableResult
-    func run(_ what: String, within limit: TimeSpan = .seconds(60), until condition: () -> Bool)
-        -> Bool
-    {
+    package func run(
+        _ what: String,
+        within limit: TimeSpan = .seconds(60),
+        until condition: () -> Bool
+    ) -> Bool {
         let end = self.now + limit
         while !condition() {
             guard self.violations.isEmpty else { return false }
@@ -171,7 +152,8 @@ final class World {
         return true
     }
 
-    func violated(_ sentence: String) {
+    package func violated(_ sentence: String) {
+        self.note("VIOLATION \(sentence)")
         self.violations.append("\(sentence)\n\(self.description)")
     }
 
@@ -196,12 +178,14 @@ final class World {
         }
     }
 
-    func cutNetwork(tellsNodes: Bool) {
+    package func cutNetwork(tellsNodes: Bool) {
+        self.note("the network is cut\(tellsNodes ? "" : " without a sign")")
         self.isNetworkUp = false
         self.transport?.cut(tellsNodes: tellsNodes)
     }
 
-    func restoreNetwork() {
+    package func restoreNetwork() {
+        self.note("the network is back")
         self.isNetworkUp = true
         self.connectIfBothWant()
     }
@@ -212,25 +196,20 @@ final class World {
     }
 
     /// The names of the packets that `node` has sent since packets are traced.
-    func trace(of node: Int) -> [String] { self.trace[node] }
+    package func trace(of node: Int) -> [String] { self.trace[node] }
 
-    // MARK: Text
-
-    /// Set while a seed is being looked at: `BSR_WORLD_PRINTS=1`.
-    private static let prints = ProcessInfo.processInfo.environment["BSR_WORLD_PRINTS"] != nil
-
-    /// Prints what happens, if that was asked for.
+    /// Logs what happens, if anybody listens.
     func note(_ sentence: @autoclosure () -> String) {
-        if Self.prints { print("\(self.now.nanoseconds / 1_000) \(sentence())") }
+        self.log?("\(self.now.nanoseconds / 1_000) \(sentence())")
     }
 }
 
 extension World: CustomStringConvertible {
-    var description: String {
+    package var description: String {
         "at \(self.now.nanoseconds / 1_000) µs" + self.describe(0) + self.describe(1)
     }
 
-    func describe(_ number: Int) -> String {
+    package func describe(_ number: Int) -> String {
         let node = self.nodes[number]
         guard node.isUp else { return "\n  node \(number) is down" }
         var text = "\n  node \(number) \(node.core.role) \(node.core.link)"

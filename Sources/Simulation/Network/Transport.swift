@@ -23,7 +23,7 @@ enum Trailing {
 ///
 /// Packets travel as the bytes of their heads, so that both codecs are passed; the payload beside
 /// them.
-final class Transport {
+package final class Transport {
     private enum Frame {
         case packet([UInt8], Trailing)
         case end

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EngineCore
-import Primitives
-import Wire
+package import EngineCore
+package import Primitives
+package import Wire
 
 /// A node of a world: the machine under test and a driver that carries out what it asks for.
-final class WorldNode {
+package final class WorldNode {
     /// The disk of one volume; it outlives the process.
-    struct VolumeDisk {
-        var data: SimulatedDisk
-        var metadata: SimulatedMetadata
+    package struct VolumeDisk {
+        package var data: SimulatedDisk
+        package var metadata: SimulatedMetadata
         /// Whether a process has the files open.
-        var isOpen = false
+        package var isOpen = false
     }
 
     unowned let world: World
-    let number: Int
-    var core: Resource
+    package let number: Int
+    package var core: Resource
     var actions = ActionQueue<ResourceAction>()
     private var isApplying = false
     /// Counts lives: what a former one has asked for is of no interest any more.
-    private(set) var life = 0
-    private(set) var isUp = false
+    package private(set) var life = 0
+    package private(set) var isUp = false
 
-    var disks: [VolumeDisk] = []
+    package var disks: [VolumeDisk] = []
     var buffers = BufferTable()
     var transport: Transport?
     var wantsTransport = false
@@ -31,14 +31,16 @@ final class WorldNode {
     private var dataPacketsSent: UInt64 = 0
 
     /// What the application on this node is told.
-    var completions: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
+    package var completions: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
+    /// Called at the moment at which the core completes a request.
+    private var accounts: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
     private var requestBuffers: [UInt32: BufferHandle] = [:]
     private var lastRequest: UInt32 = 0
-    var replies: [UInt32: StateChangeCode] = [:]
+    package var replies: [UInt32: StateChangeCode] = [:]
     private var lastCommand: UInt32 = 0
-    private(set) var clientDisconnects = 0
-    /// Operations of the disks that fail from now on, by volume.
-    var failingVolumes: Set<UInt16> = []
+    package private(set) var clientDisconnects = 0
+    /// What goes wrong with the disks, by volume.
+    package var troubles: [DiskTrouble] = []
 
     init(_ world: World, number: Int) {
         self.world = world
@@ -49,9 +51,11 @@ final class WorldNode {
     // MARK: Life
 
     /// Starts the process: volumes are configured and their disks attached.
-    func start(attaching: Bool = true) {
+    package func start(attaching: Bool = true) {
         precondition(!self.isUp)
         self.isUp = true
+        self.troubles = Array(repeating: DiskTrouble(), count: self.disks.count)
+        self.replies = [:]
         self.world.note("node \(self.number) starts")
         self.core = Resource(parameters: self.world.parameters, seed: self.world.random.next())
         for (index, _) in self.disks.enumerated() {
@@ -66,7 +70,7 @@ final class WorldNode {
     }
 
     /// The process dies, and with `losingPower` the caches of the disks.
-    func crash(losingPower: Bool) {
+    package func crash(losingPower: Bool) {
         precondition(self.isUp)
         self.world.note("node \(self.number) dies, \(losingPower ? "power cut" : "killed")")
         self.life += 1
@@ -89,17 +93,20 @@ final class WorldNode {
                 self.disks[index].metadata.kill(&self.world.random)
             }
         }
-        self.failingVolumes = []
         self.completions = [:]
+        self.accounts = [:]
+        self.world.applications[self.number].died()
+        self.world.checks.died(self.number, losingPower: losingPower)
     }
 
     /// Opens the files of a volume, applies its activity log and gives it to the core.
-    func attach(_ index: UInt16) {
+    package func attach(_ index: UInt16) {
         let disk = self.disks[Int(index)]
         precondition(!disk.isOpen, "the files are free")
         self.disks[Int(index)].isOpen = true
         let sectors = UInt64(disk.data.current.sectorCount)
         disk.metadata.recover(bitCount: Int((sectors + 7) / 8))
+        self.world.checks.attaching(self.number, Int(index))
         var found = Attachment(diskSectors: sectors)
         found.bitmapSlot = disk.metadata.interleave.slot
         found.bitmapSlots = disk.metadata.interleave.peers
@@ -122,7 +129,7 @@ final class WorldNode {
     // MARK: Events
 
     /// Gives the core an event and carries out what it asks for.
-    func deliver(_ event: ResourceEvent) {
+    package func deliver(_ event: ResourceEvent) {
         precondition(self.isUp)
         self.core.receive(event, at: self.world.now, into: &self.actions)
         self.applyActions()
@@ -137,14 +144,14 @@ final class WorldNode {
 
     var nextDeadline: Instant { self.isUp ? self.core.nextDeadline : .distantFuture }
 
-    func command(_ command: ResourceCommand) -> UInt32 {
+    package func command(_ command: ResourceCommand) -> UInt32 {
         self.lastCommand += 1
         self.deliver(.command(self.lastCommand, command))
         return self.lastCommand
     }
 
     /// Has `body` called later, unless the process has died meanwhile.
-    func later(_ pause: TimeSpan, _ body: @escaping () -> Void) {
+    package func later(_ pause: TimeSpan, _ body: @escaping () -> Void) {
         let life = self.life
         self.world.schedule(after: pause) { [self] in
             if self.life == life { body() }
@@ -155,13 +162,15 @@ final class WorldNode {
 
     /// Submits a request of the application.
     ///
-    /// `content` is what a write writes.
+    /// `content` is what a write writes. `account` is called when the core completes the request,
+    /// `completion` when the client comes round to it.
     func request(
         _ volume: UInt16,
         _ kind: ClientRequest.Kind,
         _ range: SectorRange,
         content: Content = 0,
         isForcedUnitAccess: Bool = false,
+        account: @escaping (ClientError?, [Content]?) -> Void,
         then completion: @escaping (ClientError?, [Content]?) -> Void
     ) {
         self.lastRequest += 1
@@ -178,6 +187,7 @@ final class WorldNode {
                 + "+\(range.count) content \(content) FUA \(isForcedUnitAccess)"
         )
         self.completions[identifier] = completion
+        self.accounts[identifier] = account
         self.deliver(
             .request(
                 ClientRequest(
@@ -204,6 +214,7 @@ final class WorldNode {
         let read = content == .none ? nil : self.buffers[content]
         self.buffers.release(buffer)
         if let data { self.buffers.release(data) }
+        self.accounts.removeValue(forKey: request)?(error, read)
         // The client hears of it when the driver comes round to it.
         self.later(.zero) { completion(error, read) }
     }
@@ -215,10 +226,17 @@ final class WorldNode {
         case .read(let volume, let token, let range, let buffer):
             self.read(volume, token, range, buffer)
         case .write(let volume, let token, let range, let buffer, let isForced):
-            self.write(volume, token, range, self.buffers[buffer], buffer, isForced)
+            self.write(
+                volume,
+                token,
+                range,
+                self.buffers[buffer],
+                buffer,
+                isForcedUnitAccess: isForced
+            )
         case .writeZeroes(let volume, let token, let range, _):
             let zeroes = Array(repeating: Content(0), count: Int(range.count))
-            self.write(volume, token, range, zeroes, .none, false)
+            self.write(volume, token, range, zeroes, .none, isForcedUnitAccess: false)
         case .flushData(let volume, let token): self.flushData(volume, token)
         case .writeActivityLogBlock(let volume, let token):
             self.writeMetadata(volume, token, .log(self.logBlock(volume)))
@@ -229,12 +247,18 @@ final class WorldNode {
         case .writeSuperblock(let volume, let token):
             self.writeMetadata(volume, token, .superblock(self.core.superblockContent(volume)))
         case .flushMetadata(let volume, let token): self.flushMetadata(volume, token)
+        case .attached(let volume, let result):
+            self.world.note("node \(self.number) attached volume \(volume): \(result)")
         case .closeDisk(let volume):
             precondition(self.disks[Int(volume)].isOpen, "an open disk is closed")
             self.disks[Int(volume)].isOpen = false
+            self.disks[Int(volume)].data.close(&self.world.random)
+            self.disks[Int(volume)].metadata.close(&self.world.random)
         case .complete(let request, let error): self.completed(request, error, nil)
         case .completeRead(let request, let buffer): self.completed(request, nil, buffer)
-        case .disconnectClients: self.clientDisconnects += 1
+        case .disconnectClients:
+            self.clientDisconnects += 1
+            self.world.applications[self.number].disconnected()
         case .releaseBuffer(let buffer): self.buffers.release(buffer)
         case .openTransport:
             self.wantsTransport = true
@@ -249,114 +273,20 @@ final class WorldNode {
         case .reply(let command, let code):
             precondition(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
+            self.world.note("node \(self.number) answers command \(command) \(code)")
         case .changed:
             self.world.note("node \(self.number) is \(self.world.describe(self.number))")
+            self.world.checks.observe(self.number)
         }
     }
 
-    private func finish(
+    func finish(
         _ volume: UInt16,
         _ token: IOToken,
         _ result: IOResult,
         _ buffer: BufferHandle = .none
     ) {
         self.deliver(.io(volume: volume, token, result, buffer))
-    }
-
-    private func read(
-        _ volume: UInt16,
-        _ token: IOToken,
-        _ range: SectorRange,
-        _ buffer: BufferHandle
-    ) {
-        self.later(self.world.diskDelay()) { [self] in
-            if self.failingVolumes.contains(volume) {
-                return self.finish(volume, token, .failure(errno: 5))
-            }
-            let content = self.disks[Int(volume)].data.current[range]
-            if buffer == .none {
-                self.finish(volume, token, .success, self.buffers.make(content))
-            } else {
-                self.buffers[buffer] = content
-                self.finish(volume, token, .success)
-            }
-        }
-    }
-
-    private func write(
-        _ volume: UInt16,
-        _ token: IOToken,
-        _ range: SectorRange,
-        _ content: [Content],
-        _ buffer: BufferHandle,
-        _ isForced: Bool
-    ) {
-        let disk = self.disks[Int(volume)].data
-        guard let id = disk.begin(range, content) else {
-            return self.world.violated("node \(self.number): overlapping writes in flight \(range)")
-        }
-        self.later(self.world.diskDelay()) { [self] in
-            if buffer != .none { precondition(self.buffers[buffer] == content) }
-            if self.failingVolumes.contains(volume) {
-                disk.fail(id, &self.world.random)
-                return self.finish(volume, token, .failure(errno: 5))
-            }
-            disk.complete(id, isForcedUnitAccess: isForced)
-            self.finish(volume, token, .success)
-        }
-    }
-
-    private func flushData(_ volume: UInt16, _ token: IOToken) {
-        let disk = self.disks[Int(volume)].data
-        let mark = disk.flushMark
-        self.later(self.world.diskDelay()) { [self] in
-            if self.failingVolumes.contains(volume) {
-                return self.finish(volume, token, .failure(errno: 5))
-            }
-            disk.flushed(mark)
-            self.finish(volume, token, .success)
-        }
-    }
-
-    // MARK: Metadata
-
-    private func logBlock(_ volume: UInt16) -> SimulatedMetadata.LogBlock {
-        self.core.withActivityLog(volume) { log in
-            SimulatedMetadata.LogBlock(
-                number: log.transactionNumber,
-                contextStart: log.contextStart,
-                context: (0..<log.contextCount).map { log.context(at: $0) },
-                updates: (0..<log.updateCount).map { log.update(at: $0) }
-            )
-        }
-    }
-
-    private func writeMetadata(
-        _ volume: UInt16,
-        _ token: IOToken,
-        _ block: SimulatedMetadata.Block
-    ) {
-        let metadata = self.disks[Int(volume)].metadata
-        let id = metadata.begin(block)
-        self.later(self.world.diskDelay()) { [self] in
-            if self.failingVolumes.contains(volume) {
-                return self.finish(volume, token, .failure(errno: 5))
-            }
-            metadata.complete(id)
-            self.finish(volume, token, .success)
-        }
-    }
-
-    private func flushMetadata(_ volume: UInt16, _ token: IOToken) {
-        let metadata = self.disks[Int(volume)].metadata
-        let mark = metadata.flushMark
-        self.later(self.world.diskDelay()) { [self] in
-            if self.failingVolumes.contains(volume) {
-                return self.finish(volume, token, .failure(errno: 5))
-            }
-            metadata.flushed(mark)
-            self.finish(volume, token, .success)
-        }
     }
 
     // MARK: Peer

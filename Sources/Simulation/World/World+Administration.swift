@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EngineCore
-import Primitives
-import Wire
+package import EngineCore
+package import Primitives
+package import Wire
 
 /// What an administrator does and sees.
 extension World {
     /// Starts both nodes.
-    func start() {
+    package func start() {
         for node in self.nodes { node.start() }
         self.run(for: .milliseconds(100))
     }
 
     /// Has both nodes look for each other and waits until each volume is past the handshake.
-    func connect(discardingDataOf loser: Int? = nil) {
+    package func connect(discardingDataOf loser: Int? = nil) {
         for node in self.nodes {
             _ = self.carryOut(.connect(discardMyData: node.number == loser), on: node.number)
         }
@@ -22,7 +22,7 @@ extension World {
 
     /// Gives a command and waits for its answer.
     @discardableResult
-    func carryOut(_ command: ResourceCommand, on node: Int) -> StateChangeCode {
+    package func carryOut(_ command: ResourceCommand, on node: Int) -> StateChangeCode {
         self.note("node \(node): \(command)")
         let identifier = self.nodes[node].command(command)
         self.run("answer to \(command) on node \(node)") {
@@ -36,7 +36,7 @@ extension World {
     }
 
     /// Whether every volume of both nodes is past the handshake.
-    var isConnected: Bool {
+    package var isConnected: Bool {
         self.nodes.allSatisfy { node in
             node.isUp && node.core.link == .established
                 && node.core.volumeIndices.allSatisfy {
@@ -46,7 +46,7 @@ extension World {
     }
 
     /// Whether both nodes are connected, UpToDate, have nothing in flight and no bits set.
-    var isQuiet: Bool {
+    package var isQuiet: Bool {
         self.nodes.allSatisfy { node in
             node.isUp && node.core.link == .established && node.core.requestCount == 0
                 && node.completions.isEmpty
@@ -60,32 +60,38 @@ extension World {
     }
 
     /// Waits until the nodes have nothing more to do, then compares their disks.
-    func settle(within limit: TimeSpan = .seconds(120)) {
+    package func settle(within limit: TimeSpan = .seconds(120)) {
         guard self.run("connected, UpToDate and idle", within: limit, until: { self.isQuiet })
         else {
             return
         }
         for volume in self.configuration.volumes.indices {
             let sectors = self.configuration.volumes[volume]
-            let difference = self.nodes[0].disks[volume].data.current.firstDifference(
+            self.nodes[0].disks[volume].data.current.forEachDifference(
                 from: self.nodes[1].disks[volume].data.current,
                 below: sectors
-            )
-            guard let sector = difference else { continue }
-            let one = self.nodes[0].disks[volume].data.current[sector]
-            let two = self.nodes[1].disks[volume].data.current[sector]
-            self.violated("volume \(volume) sector \(sector) is \(one) and \(two)")
+            ) { sector, one, two in
+                self.violated(
+                    "convergence: volume \(volume) sector \(sector) is \(one) and \(two)"
+                )
+                return false
+            }
         }
     }
 
+    /// Whether both nodes have an end of the same connection.
+    var shareTransport: Bool {
+        self.nodes[0].transport != nil && self.nodes[0].transport === self.nodes[1].transport
+    }
+
     /// Whether completed writes of `node` are at its peer, too, as far as the protocol says.
-    func isReplicating(_ node: Int, _ volume: UInt16) -> Bool {
+    package func isReplicating(_ node: Int, _ volume: UInt16) -> Bool {
         guard self.nodes[node].isUp else { return false }
         return self.state(node, volume).peerDisk == .upToDate
             && self.state(node, volume).connection >= .connected
     }
 
-    func state(_ node: Int, _ volume: UInt16 = 0) -> VolumeState {
+    package func state(_ node: Int, _ volume: UInt16 = 0) -> VolumeState {
         self.nodes[node].core.volumeSnapshot(volume).state
     }
 }

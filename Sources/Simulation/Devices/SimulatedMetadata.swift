@@ -1,48 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EngineCore
-import Primitives
+package import EngineCore
+package import Primitives
 
 /// A metadata device: superblock, activity-log ring and bitmap pages, with a volatile cache.
 ///
 /// A power cut keeps any subset of what no flush has covered.
-final class SimulatedMetadata {
+package final class SimulatedMetadata {
     /// One transaction block as the core describes it.
-    struct LogBlock {
-        var number: UInt32
-        var contextStart: Int
-        var context: [UInt32]
-        var updates: [ActivityLog.Update]
+    package struct LogBlock {
+        package var number: UInt32
+        package var contextStart: Int
+        package var context: [UInt32]
+        package var updates: [ActivityLog.Update]
     }
 
     /// Everything that is on the device, or would be after a flush.
-    struct Image {
-        var superblock: SuperblockContent?
-        var log: [Int: LogBlock] = [:]
+    package struct Image {
+        package var superblock: SuperblockContent?
+        package var log: [Int: LogBlock] = [:]
         /// 32-bit words of this peer's slot, by page.
-        var pages: [UInt32: [UInt32]] = [:]
+        package var pages: [UInt32: [UInt32]] = [:]
     }
 
-    enum Block {
+    package enum Block {
         case superblock(SuperblockContent)
         case log(LogBlock)
         case page(UInt32, [UInt32])
     }
 
     /// Blocks of the activity log's ring.
-    static var ringBlocks: Int { 8 }
+    package static var ringBlocks: Int { 8 }
 
-    private(set) var durable = Image()
-    private(set) var current = Image()
+    package private(set) var durable = Image()
+    package private(set) var current = Image()
     private var cache: [(number: UInt64, block: Block)] = []
-    private var inFlight: [UInt64: Block] = [:]
+    private var inFlight: [(id: UInt64, block: Block)] = []
     private var number: UInt64 = 0
-    let interleave: OutOfSyncBitmap.Interleave
+    /// A flush has failed: what is in the cache may be lost when the disk is closed.
+    private var isDoomed = false
+    package let interleave: OutOfSyncBitmap.Interleave
 
-    init(interleave: OutOfSyncBitmap.Interleave) { self.interleave = interleave }
+    package init(interleave: OutOfSyncBitmap.Interleave) { self.interleave = interleave }
+
+    /// A device in the same state.
+    package init(copyOf other: SimulatedMetadata) {
+        self.durable = other.durable
+        self.current = other.current
+        self.cache = other.cache
+        self.inFlight = other.inFlight
+        self.number = other.number
+        self.isDoomed = other.isDoomed
+        self.interleave = other.interleave
+    }
 
     /// Metadata of a node that shares its data with its peer already.
-    func format(_ content: SuperblockContent) {
+    package func format(_ content: SuperblockContent) {
         self.durable = Image()
         self.durable.superblock = content
         self.current = self.durable
@@ -50,26 +63,46 @@ final class SimulatedMetadata {
 
     // MARK: Operations
 
-    func begin(_ block: Block) -> UInt64 {
+    package func begin(_ block: Block) -> UInt64 {
         self.number += 1
-        self.inFlight[self.number] = block
+        self.inFlight.append((self.number, block))
         return self.number
     }
 
-    func complete(_ id: UInt64) {
-        guard let block = self.inFlight.removeValue(forKey: id) else { return }
+    private func take(_ id: UInt64) -> Block? {
+        guard let index = self.inFlight.firstIndex(where: { $0.id == id }) else { return nil }
+        return self.inFlight.remove(at: index).block
+    }
+
+    /// A write fails: it may have been written, or not, or in part.
+    package func fail(_ id: UInt64, _ random: inout SeededRandom) {
+        guard let block = self.take(id) else { return }
+        self.end(block, &random)
+    }
+
+    package func complete(_ id: UInt64) {
+        guard let block = self.take(id) else { return }
         self.number += 1
         self.cache.append((self.number, block))
         Self.apply(block, to: &self.current)
     }
 
-    var flushMark: UInt64 { self.number }
+    package var flushMark: UInt64 { self.number }
 
-    func flushed(_ mark: UInt64) {
+    package func flushed(_ mark: UInt64) {
+        if self.isDoomed { return }
         for entry in self.cache where entry.number <= mark {
             Self.apply(entry.block, to: &self.durable)
         }
         self.cache.removeAll { $0.number <= mark }
+    }
+
+    /// A flush fails: no later one succeeds.
+    package func flushFailed() { self.isDoomed = true }
+
+    /// The process closes the device.
+    package func close(_ random: inout SeededRandom) {
+        if self.isDoomed { self.loseCache(&random) }
     }
 
     private static func apply(_ block: Block, to image: inout Image) {
@@ -82,30 +115,69 @@ final class SimulatedMetadata {
 
     // MARK: Crashes
 
-    /// Blocks of 4096 bytes are written whole or not at all, or torn: a torn log block is invalid.
-    func kill(_ random: inout SeededRandom) {
-        for id in self.inFlight.keys.sorted() {
-            guard let block = self.inFlight[id] else { continue }
-            if random.chance(1, in: 2) { self.complete(id) } else { self.tear(block, &random) }
+    /// A block in flight is written, or not, or torn: a torn block of the log is invalid, a torn
+    /// page of the bitmap has sectors of both, the superblock is in one sector.
+    package func kill(_ random: inout SeededRandom) {
+        let blocks = self.inFlight
+        self.inFlight = []
+        for entry in blocks { self.end(entry.block, &random) }
+        self.close(&random)
+    }
+
+    private func end(_ block: Block, _ random: inout SeededRandom) {
+        switch random.below(4) {
+        case 0: break
+        case 1: self.tear(block, &random)
+        default:
+            self.number += 1
+            self.cache.append((self.number, block))
+            Self.apply(block, to: &self.current)
         }
-        self.inFlight.removeAll()
     }
 
     private func tear(_ block: Block, _ random: inout SeededRandom) {
-        guard case .log(let block) = block, random.chance(1, in: 2) else { return }
-        let place = Int(block.number) % Self.ringBlocks
-        self.durable.log[place] = nil
-        self.current.log[place] = nil
-        self.cache.removeAll {
-            if case .log(let other) = $0.block {
-                return Int(other.number) % Self.ringBlocks == place
+        switch block {
+        case .superblock: break
+        case .log(let block):
+            let place = Int(block.number) % Self.ringBlocks
+            self.durable.log[place] = nil
+            self.current.log[place] = nil
+            self.cache.removeAll {
+                if case .log(let other) = $0.block {
+                    return Int(other.number) % Self.ringBlocks == place
+                }
+                return false
             }
-            return false
+        case .page(let page, let words):
+            let old = self.current.pages[page] ?? self.blankPage(page)
+            let mixed = Self.mix(old, words, sectorWords: 128 / self.interleave.peers, &random)
+            self.number += 1
+            self.cache.append((self.number, .page(page, mixed)))
+            self.current.pages[page] = mixed
         }
     }
 
-    func cutPower(_ random: inout SeededRandom) {
+    private static func mix(
+        _ old: [UInt32],
+        _ new: [UInt32],
+        sectorWords: Int,
+        _ random: inout SeededRandom
+    ) -> [UInt32] {
+        var mixed = old
+        for start in stride(from: 0, to: new.count, by: sectorWords) where random.chance(1, in: 2) {
+            let end = min(start + sectorWords, new.count)
+            mixed.replaceSubrange(start..<end, with: new[start..<end])
+        }
+        return mixed
+    }
+
+    package func cutPower(_ random: inout SeededRandom) {
         self.kill(&random)
+        self.loseCache(&random)
+    }
+
+    private func loseCache(_ random: inout SeededRandom) {
+        self.isDoomed = false
         for entry in self.cache where random.chance(1, in: 2) {
             Self.apply(entry.block, to: &self.durable)
         }
@@ -117,7 +189,7 @@ final class SimulatedMetadata {
 
     /// What is left after a crash, as `apply-al` leaves it: all bits of hot extents are set if the
     /// node was Primary, and the ring is empty.
-    func recover(bitCount: Int) {
+    package func recover(bitCount: Int) {
         var image = self.current
         if image.superblock?.isPrimary == true {
             for extent in Self.hotExtents(of: image.log) {
@@ -168,14 +240,14 @@ final class SimulatedMetadata {
     }
 
     /// Whether `bit` is set in the bitmap of `image`.
-    func contains(_ bit: Int, in image: Image) -> Bool {
+    package func contains(_ bit: Int, in image: Image) -> Bool {
         let page = UInt32(self.interleave.page(ofWord: bit / 32))
         guard let words = image.pages[page] else { return false }
         return words[bit / 32 - self.firstWord(of: page)] >> UInt32(bit % 32) & 1 == 1
     }
 
     /// Fills the core's words at attach.
-    func load(into words: UnsafeMutableBufferPointer<UInt64>) {
+    package func load(into words: UnsafeMutableBufferPointer<UInt64>) {
         for (page, content) in self.current.pages {
             let first = self.firstWord(of: page)
             for (offset, word) in content.enumerated() where (first + offset) / 2 < words.count {
@@ -186,7 +258,7 @@ final class SimulatedMetadata {
     }
 
     /// The words of `page` as the core has them now.
-    func encode(_ page: UInt32, of words: UnsafeBufferPointer<UInt64>) -> [UInt32] {
+    package func encode(_ page: UInt32, of words: UnsafeBufferPointer<UInt64>) -> [UInt32] {
         let first = self.firstWord(of: page)
         return (first..<first + self.wordCount(of: page)).map { word in
             guard word / 2 < words.count else { return 0 }

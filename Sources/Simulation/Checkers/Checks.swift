@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Primitives
+import Wire
+
+/// Watches a world and asks its checkers at the right moments.
+package final class Checks {
+    /// What was last seen of a volume.
+    private struct Seen {
+        var connection = ConnectionCode.standAlone
+        var disk = DiskState.diskless
+    }
+
+    private struct LastFailure {
+        var step: UInt64?
+
+        func isAfter(_ other: UInt64) -> Bool { self.step.map { $0 >= other } ?? false }
+    }
+
+    private unowned let world: World
+    package let writes: WriteTable
+    package let sessions: Sessions
+    let promises: PromiseCheck
+    package let generations: GenerationCheck
+    private var seen: [[Seen]]
+    /// By node and volume: when an operation of its disk has failed last.
+    private var diskFailures: [[LastFailure]]
+    /// Of the probes only, so that they change nothing else.
+    private var random = SeededRandom(seed: 1)
+    private var stepsToProbe: UInt64 = 50
+
+    init(_ world: World) {
+        let sectors = world.configuration.volumes
+        self.world = world
+        self.writes = WriteTable(volumes: sectors.count)
+        self.sessions = Sessions(volumes: sectors.count)
+        self.promises = PromiseCheck(self.writes, sectors: sectors)
+        self.generations = GenerationCheck(volumes: sectors.count)
+        self.diskFailures = Array(
+            repeating: Array(repeating: LastFailure(), count: sectors.count),
+            count: 2
+        )
+        self.seen = Array(repeating: Array(repeating: Seen(), count: sectors.count), count: 2)
+    }
+
+    private var volumes: Range<Int> { self.world.configuration.volumes.indices }
+
+    private func report(_ fault: String?, _ checker: String) {
+        if let fault { self.world.violated("\(checker): \(fault)") }
+    }
+
+    // MARK: The application
+
+    /// A write is about to be submitted; nil if the node is not Primary.
+    func begin(_ node: Int, _ volume: UInt16, _ range: SectorRange, isZeroes: Bool) -> Content? {
+        guard let session = self.sessions.current[node] else { return nil }
+        return self.writes.begin(
+            WriteTable.Write(
+                volume: volume,
+                range: range,
+                isZeroes: isZeroes,
+                session: session,
+                submittedAt: self.world.steps
+            )
+        )
+    }
+
+    /// A write was completed with success.
+    func completed(_ content: Content, _ node: Int, isForcedUnitAccess isForced: Bool) {
+        self.writes.completed(content, at: self.world.steps)
+        let write = self.writes[content]
+        self.sessions.completed(content, write)
+        let state = self.world.state(node, write.volume)
+        let own = state.disk
+        if own == .upToDate || own == .inconsistent {
+            self.promises.promise(content, on: node, isForced ? .power : .process)
+        }
+        let isReplicating =
+            self.world.isReplicating(node, write.volume)
+            && !self.diskFailures[1 - node][Int(write.volume)].isAfter(write.submittedAt)
+        let peerIsOnlyCopy = own != .upToDate
+        if isReplicating {
+            switch self.world.configuration.replicationProtocol {
+            case _ where peerIsOnlyCopy && self.world.shareTransport:
+                self.promises.promise(content, on: 1 - node, .process)
+            case .a: break
+            case .c where isForced: self.promises.promise(content, on: 1 - node, .power)
+            // The peer may have died since it has answered.
+            case _ where !self.world.shareTransport: break
+            case .b: self.promises.promise(content, on: 1 - node, .memory)
+            case .c: self.promises.promise(content, on: 1 - node, .process)
+            }
+        }
+        if own == .upToDate, state.connection < .connected || state.peerDisk < .inconsistent {
+            self.generations.diverged(node, Int(write.volume))
+        } else if own < .inconsistent, isReplicating {
+            self.generations.diverged(1 - node, Int(write.volume))
+        }
+    }
+
+    /// A read is about to be submitted; nil if the node is not Primary.
+    func beginRead(_ node: Int, _ volume: UInt16, _ range: SectorRange) -> ReadCheck.Read? {
+        guard let session = self.sessions.current[node] else { return nil }
+        return ReadCheck.Read(
+            session: session,
+            volume: volume,
+            range: range,
+            floors: self.sessions.all[session].floors[Int(volume)]
+        )
+    }
+
+    func completed(_ read: ReadCheck.Read, _ content: [Content]) {
+        guard self.isCurrent(read.session) else { return }
+        let fault = ReadCheck.fault(read, content, self.sessions, self.writes)
+        self.report(fault.map { "volume \(read.volume) \($0)" }, "read")
+    }
+
+    private func isCurrent(_ session: Int) -> Bool {
+        self.sessions.current[self.sessions.all[session].node] == session
+    }
+
+    /// What a flush that begins now covers: on the own node and on its peer.
+    func beginFlush(_ node: Int, _ volume: UInt16) -> [SectorContent?] {
+        let hasDisk = self.world.state(node, volume).disk == .upToDate
+        let reachesPeer =
+            self.world.isReplicating(node, volume)
+            && (!hasDisk || self.world.configuration.replicationProtocol == .c)
+        var floors: [SectorContent?] = [nil, nil]
+        if hasDisk { floors[node] = self.promises.floors(node, volume, .memory) }
+        if reachesPeer { floors[1 - node] = self.promises.floors(1 - node, volume, .memory) }
+        return floors
+    }
+
+    func completedFlush(
+        _ node: Int,
+        _ volume: UInt16,
+        _ floors: [SectorContent?],
+        submittedAt: UInt64
+    ) {
+        if let own = floors[node], self.world.state(node, volume).disk == .upToDate {
+            self.promises.flushed(node, volume, own)
+        }
+        if let peer = floors[1 - node], self.world.isReplicating(node, volume),
+            !self.diskFailures[1 - node][Int(volume)].isAfter(submittedAt)
+        {
+            self.promises.flushed(1 - node, volume, peer)
+        }
+    }
+
+    // MARK: The nodes
+
+    /// A node is gone.
+    func died(_ node: Int, losingPower: Bool) {
+        if losingPower { self.loseOwnOrder(node) }
+        self.sessions.end(node)
+        self.promises.lost(node, leaving: losingPower ? .power : .process)
+        self.checkOrder(
+            node,
+            self.world.nodes[node].disks.map { ($0.data, $0.metadata) },
+            losingPower: losingPower
+        )
+        for volume in self.volumes { self.seen[node][volume] = Seen() }
+    }
+
+    /// What a node has written as Primary is in no order on its own disk, whose cache is gone.
+    private func loseOwnOrder(_ node: Int) {
+        for volume in self.volumes where self.isOwn(self.sessions.ofReplica[node][volume], node) {
+            self.sessions.lostOrder(node, volume)
+        }
+    }
+
+    private func isOwn(_ session: Int?, _ node: Int) -> Bool {
+        session.map { self.sessions.all[$0].node == node } ?? false
+    }
+
+    /// A disk is about to be attached.
+    func attaching(_ node: Int, _ volume: Int) {
+        let disk = self.world.nodes[node].disks[volume]
+        guard let content = disk.metadata.current.superblock, content.isConsistent else { return }
+        let fault = self.promises.fault(node, volume, in: disk.data.current)
+        self.report(fault, "attach of node \(node)")
+    }
+
+    /// An operation of a disk has failed: what no flush has covered may be gone.
+    func diskFailed(_ node: Int, _ volume: Int) {
+        self.diskFailures[node][volume].step = self.world.steps
+        self.promises.lost(node, volume: volume, leaving: .power)
+        self.sessions.lostOrder(node, volume)
+    }
+
+    /// The state of a node may have changed.
+    func observe(_ node: Int) {
+        guard self.world.nodes[node].isUp else { return }
+        self.observeRole(node)
+        for index in self.world.nodes[node].core.volumeIndices {
+            let state = self.world.state(node, index)
+            let old = self.seen[node][Int(index)]
+            self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
+            if old.disk > .failed, state.disk <= .failed {
+                // It does not follow the other volumes any more, nor what it has only received.
+                self.sessions.lostOrder(node, Int(index))
+                self.promises.lost(node, volume: Int(index), leaving: .process)
+            }
+            if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
+                self.sessions.current[node] != nil, state.peerDisk != .upToDate
+            {
+                // What an error has cost a Primary that has the only good copy is gone.
+                self.beginSession(node)
+            }
+            if old.connection != state.connection {
+                self.connectionChanged(node, Int(index), from: old, to: state)
+            }
+        }
+        if self.volumes.allSatisfy({ self.isFollowing(self.world.state(node, UInt16($0))) }) {
+            self.sessions.follow(node)
+        }
+        self.report(RoleCheck.fault(self.world), "roles")
+    }
+
+    private func isFollowing(_ state: VolumeState) -> Bool {
+        state.connection == .connected && state.disk == .upToDate && state.peerDisk == .upToDate
+    }
+
+    private func connectionChanged(_ node: Int, _ volume: Int, from old: Seen, to new: VolumeState)
+    {
+        switch new.connection {
+        case .wfBitMapS, .startingSyncS: self.promises.becameSource(node, volume)
+        case .syncTarget, .pausedSyncT:
+            guard old.connection != .syncTarget, old.connection != .pausedSyncT else { return }
+            self.report(self.generations.becameTarget(node, volume), "generations")
+            self.checkCoverage([.survives, .survives])
+        case .connected:
+            if old.connection == .syncTarget || old.connection == .pausedSyncT,
+                new.disk == .upToDate
+            {
+                self.promises.synchronised(node, volume)
+                self.sessions.synchronised(node, volume, from: 1 - node)
+                self.generations.synchronised(node, volume)
+            } else if old.connection < .connected {
+                self.checkCoverage([.survives, .survives])
+            }
+        case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .startingSyncT, .wfBitMapT,
+            .wfSyncUUID, .syncSource, .verifyS, .verifyT, .pausedSyncS, .ahead, .behind:
+            break
+        }
+    }
+
+    private func observeRole(_ number: Int) {
+        let isPrimary = self.world.nodes[number].core.role == .primary
+        guard isPrimary != (self.sessions.current[number] != nil) else { return }
+        isPrimary ? self.beginSession(number) : self.sessions.end(number)
+    }
+
+    private func beginSession(_ number: Int) {
+        let continues = self.sessions.current[number] != nil
+        var base: [SectorContent] = []
+        var replicas: [(node: Int, volume: Int)] = []
+        for volume in self.volumes {
+            let state = self.world.state(number, UInt16(volume))
+            let isOwn = state.disk == .upToDate
+            let source = self.world.nodes[isOwn ? number : 1 - number].disks[volume].data
+            base.append(source.current)
+            if isOwn {
+                if self.seen[number][volume].disk == .inconsistent {
+                    // Declared UpToDate by force: whatever it has is the data now.
+                    self.promises.givenUp(number, volume)
+                }
+                if !continues { self.checkPromotion(number, volume, state) }
+                replicas.append((number, volume))
+            }
+            if state.connection == .connected, state.peerDisk == .upToDate {
+                replicas.append((1 - number, volume))
+            }
+        }
+        self.sessions.begin(number, base, replicas: replicas)
+    }
+
+    private func checkPromotion(_ node: Int, _ volume: Int, _ state: VolumeState) {
+        let disk = self.world.nodes[node].disks[volume].data
+        if state.connection < .connected, let range = disk.rangesInFlight.first {
+            let text = "volume \(volume): \(range.start)+\(range.count) is still being written"
+            self.report(text, "promotion of node \(node)")
+        }
+        self.report(
+            self.promises.fault(node, volume, in: disk.current),
+            "promotion of node \(node)"
+        )
+    }
+
+    // MARK: At any time
+
+    private func checkOrder(
+        _ node: Int,
+        _ disks: [(SimulatedDisk, SimulatedMetadata)],
+        losingPower: Bool
+    ) {
+        let members = self.volumes.filter {
+            disks[$0].1.current.superblock?.isConsistent == true
+        }
+        // A volume that was synchronised before the others is ahead of them.
+        for moment in Set(members.map { self.sessions.moments[node][$0] }).sorted() {
+            let volumes = members.filter { self.sessions.moments[node][$0] == moment }
+            guard let session = volumes.compactMap({ self.sessions.ofReplica[node][$0] }).first,
+                !losingPower || !self.isOwn(session, node)
+            else { continue }
+            let replicas = volumes.filter { self.sessions.ofReplica[node][$0] == session }
+                .map { OrderCheck.Replica(volume: $0, content: disks[$0].0.current) }
+            self.report(OrderCheck.fault(session, replicas, self.writes), "order on node \(node)")
+        }
+    }
+
+    private func checkCoverage(_ fates: [CoverageCheck.Fate]) {
+        self.report(CoverageCheck.fault(self.world, fates, &self.random), "coverage")
+    }
+
+    /// Called after every event: now and then asks what would be if nodes crashed.
+    func probe() {
+        self.stepsToProbe -= 1
+        guard self.stepsToProbe == 0, self.world.violations.isEmpty else { return }
+        self.stepsToProbe = 20 + self.random.below(400)
+        let fates = (0...1).map { _ in
+            CoverageCheck.Fate.allCases[Int(self.random.below(3))]
+        }
+        self.checkCoverage(fates)
+        for node in 0...1 where self.sessions.current[node] == nil && fates[node] != .survives {
+            self.probeOrder(node, losingPower: fates[node] == .losesPower)
+        }
+    }
+
+    private func probeOrder(_ node: Int, losingPower: Bool) {
+        let disks = self.world.nodes[node].disks.map { disk in
+            let data = SimulatedDisk(copyOf: disk.data)
+            let metadata = SimulatedMetadata(copyOf: disk.metadata)
+            if losingPower {
+                data.cutPower(&self.random)
+                metadata.cutPower(&self.random)
+            } else {
+                data.kill(&self.random)
+                metadata.kill(&self.random)
+            }
+            return (data, metadata)
+        }
+        self.checkOrder(node, disks, losingPower: losingPower)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Primitives
+import Simulation
+import Testing
+
+/// A bounded number of random worlds; `bsr-sim` runs more of them.
+@Suite struct RandomWorldTests {
+    @Test(arguments: 0..<4)
+    func `random worlds keep every promise`(_ quarter: UInt64) {
+        for seed in quarter * 25..<(quarter + 1) * 25 {
+            let violations = RandomWorld(seed: seed).run()
+            #expect(violations == [], "replay it: bsr-sim --seed \(seed) --trace")
+        }
+    }
+
+    @Test func `the same seed leads to the same events`() {
+        func trace() -> [String] {
+            var lines: [String] = []
+            _ = RandomWorld(seed: 5, log: { lines.append($0) }).run()
+            return lines
+        }
+        let first = trace()
+        #expect(first.count > 1_000)
+        #expect(first == trace())
+    }
+
+    @Test(arguments: Mutation.allCases)
+    func `a deliberate fault is noticed`(_ mutation: Mutation) {
+        let isCaught = (UInt64(0)..<200).contains {
+            !RandomWorld(seed: $0, mutation: mutation).run().isEmpty
+        }
+        #expect(isCaught)
+    }
+}
