@@ -70,7 +70,7 @@ package enum ReactorError: Error, Hashable, Sendable, CustomStringConvertible {
         case .systemCall(let call, let object, let code):
             "\(call) failed on \(object): \(code)"
         case .inUse(let path):
-            "\(path) is in use: another process holds its lock"
+            "\(path) is in use: it is mounted, or another process holds it or its lock"
         case .badAddress(let text, let reason):
             "address '\(text)' cannot be used: \(reason)"
         case .directUnavailable(let path, let reason):

@@ -69,8 +69,13 @@ extension Reactor {
     ) throws(ReactorError) -> FileID {
         guard !self.files.isFull else { throw .limitReached("files", limit: self.limits.files) }
         let access = options.isWritable ? O_RDWR : O_RDONLY
-        let descriptor = Glibc.open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-        guard descriptor >= 0 else { throw .systemCall("open", object: path, .last) }
+        let exclusive = options.isLocked && Self.isBlockDevice(path) ? O_EXCL : 0
+        let descriptor = Glibc.open(path, access | exclusive | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            let code = Errno.last
+            if code.number == EBUSY { throw .inUse(path: path) }
+            throw .systemCall("open", object: path, code)
+        }
         do throws(ReactorError) {
             let file = try Self.examine(descriptor, path, options)
             guard let slot = self.files.take(file) else {
@@ -135,6 +140,11 @@ extension Reactor {
         Glibc.close(file.pointee.descriptor)
         self.report(.fileClosed(self.fileID(slot)))
         self.files.release(slot)
+    }
+
+    private static func isBlockDevice(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
     }
 
     private static func examine(

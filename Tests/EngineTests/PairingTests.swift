@@ -25,7 +25,9 @@ import Wire
         #expect(data.receive(exactly: 8) == Self.features)
     }
 
-    @Test("CONN-03 an accepted socket that is reset before it says what it is leaves nothing behind")
+    @Test(
+        "CONN-03 an accepted socket that is reset before it says what it is leaves nothing behind"
+    )
     func resetAcceptedSocket() throws {
         let (node, _, port) = try self.engine { peer in try? peer.accepted().reset() }
         defer { node.stop() }
@@ -35,6 +37,19 @@ import Wire
         let meta = try BlockingSocket.connected(to: port)
         try meta.send(Self.initialMeta)
         #expect(data.receive(exactly: 8) == Self.features)
+    }
+
+    @Test("CONN-03 a connection from an address that is not the peer's is turned away")
+    func stranger() throws {
+        let (node, _, port) = try self.engine()
+        defer { node.stop() }
+        let stranger = try BlockingSocket.connected(to: port, from: "127.0.0.2")
+        let meta = try BlockingSocket.connected(to: port)
+        try meta.send(Self.initialMeta)
+        let data = try BlockingSocket.connected(to: port)
+        try data.send(Self.initialData)
+        #expect(data.receive(exactly: 8) == Self.features)
+        #expect(stranger.receive(exactly: 1) == [])
     }
 
     @Test("CONN-03 a socket that the peer has ended is no pair's, whatever was sent on it before")

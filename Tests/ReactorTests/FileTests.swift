@@ -40,6 +40,25 @@ import Testing
         Way(mode: .auto, registers: false),
     ]
 
+    @Test(
+        .enabled(if: geteuid() == 0, "only root has block devices"),
+        .enabled(if: Tool.losetup.isPresent, "needs losetup (Debian: mount)")
+    )
+    func `a block device that someone has exclusively, as a mount has, is in use`() throws {
+        let folder = try TemporaryFolder()
+        Self.makeFile(folder.file("disk"), byteCount: 1 << 20)
+        let made = try Tool.losetup.run(["--find", "--show", folder.file("disk")])
+        let device = String(made.text.dropLast())
+        try #require(made.exitCode == 0, "\(made.errors)")
+        defer { _ = try? Tool.losetup.run(["--detach", device]) }
+        let holder = open(device, O_RDONLY | O_EXCL | O_CLOEXEC)
+        try #require(holder >= 0)
+        let reactor = try Reactor()
+        #expect(throws: ReactorError.inUse(path: device)) { try reactor.open(device) }
+        close(holder)
+        #expect(throws: Never.self) { try reactor.open(device) }
+    }
+
     @Test(arguments: ways)
     func `random reads, writes, flushes, holes and zeroes agree with a model`(_ way: Way) throws {
         var limits = ReactorLimits()

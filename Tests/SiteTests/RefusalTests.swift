@@ -41,6 +41,9 @@ import Testing
             ("net { verify-alg crc32c; }", "verify-alg"),
             ("net { after-sb-0pri discard-zero-changes; }", "after-sb-0pri"),
             ("net { allow-two-primaries yes; }", "allow-two-primaries"),
+            ("options { quorum majority; }", "quorum"),
+            ("options { on-no-data-accessible suspend-io; }", "on-no-data-accessible"),
+            ("options { auto-promote yes; }", "auto-promote"),
         ]
     )
     func unsupported(_ lines: String, _ option: String) throws {

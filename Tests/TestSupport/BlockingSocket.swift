@@ -37,11 +37,25 @@ package final class BlockingSocket: Sendable {
         return made
     }
 
-    /// Connects to `port`.
-    package static func connected(to port: UInt16) throws -> BlockingSocket {
+    /// Connects to `port`, from `source` of the loopback's addresses if it is given.
+    package static func connected(to port: UInt16, from source: String? = nil) throws
+        -> BlockingSocket
+    {
         let made = try BlockingSocket(socket(AF_INET, Self.type, 0))
+        if let source { try made.check(made.bindAddress(source)) }
         try made.check(made.withLoopback(port) { connect(made.descriptor, $0, $1) })
         return made
+    }
+
+    private func bindAddress(_ host: String) -> Int32 {
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_addr.s_addr = inet_addr(host)
+        return withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
     }
 
     /// The port of this end.

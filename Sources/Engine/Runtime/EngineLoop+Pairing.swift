@@ -137,13 +137,29 @@ extension EngineLoop {
 
     func peerAccepted(_ connection: ConnectionID, resource index: Int) {
         let resource = self.resource(index)
-        guard resource.pointee.pairing != nil else { return self.reactor.abort(connection) }
+        guard resource.pointee.pairing != nil, self.isExpected(connection, resource: index) else {
+            return self.reactor.abort(connection)
+        }
         self.state.pointee.owners[Int(connection.slot)] = .pairing(resource: index)
         resource.pointee.pairingSockets[connection.slot] = PairingSocket(
             connection: connection,
             isConnected: true
         )
         self.pairing(.accepted(connection.slot), of: index)
+    }
+
+    /// Whether the other end is the configured peer, or a program of this machine such as a relay.
+    private func isExpected(_ connection: ConnectionID, resource index: Int) -> Bool {
+        guard let peer = self.resource(index).pointee.peer,
+            let address = self.reactor.peerAddress(of: connection)
+        else { return false }
+        let own = self.reactor.localAddress(of: connection)
+        if address.host == peer.remote.host || address.host == own?.host { return true }
+        self.log.warn(
+            "resource \(self.resource(index).pointee.name): a connection from \(address) is turned "
+                + "away: the peer is \(peer.remote)"
+        )
+        return false
     }
 
     private func sendFirstPacket(_ index: Int, _ slot: UInt32, _ kind: SocketPairing.Kind) {

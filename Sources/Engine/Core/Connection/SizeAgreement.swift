@@ -37,6 +37,16 @@ package struct SizeSituation: Hashable, Sendable, BitwiseCopyable {
     }
 
     var isConnected: Bool { self.state.connection > .wfReportParams }
+
+    /// The most sectors that a volume has: 1 PiB, what the metadata can describe.
+    static let sectorMaximum: UInt64 = 1 << 41
+}
+
+extension Sizes {
+    /// The largest of the sizes, which bounds what is agreed on.
+    var largestSectors: UInt64 {
+        max(self.diskSectors, self.userSectors, self.currentSectors)
+    }
 }
 
 /// What two nodes make of each other's sizes; each finds it on its own.

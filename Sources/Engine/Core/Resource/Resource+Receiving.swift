@@ -76,7 +76,8 @@ extension Resource {
             self.receiveResyncReply(index, header, bytes, buffer, at: now)
         case .deallocated(let range):
             self.receiveDeallocated(index, range, at: now)
-        case .dataReply(let header): self.receiveReadReply(index, header, buffer, at: now)
+        case .dataReply(let header):
+            self.receiveReadReply(index, header, bytes, buffer, at: now)
         case .dataRequest(let request): self.receiveReadRequest(index, .read, request, at: now)
         case .resyncDataRequest(let request), .thinResyncRequest(let request):
             self.receiveReadRequest(index, .resyncRead, request, at: now)
@@ -221,6 +222,7 @@ extension Resource {
     private mutating func receiveReadReply(
         _ index: UInt16,
         _ header: DataHeader,
+        _ bytes: UInt32,
         _ buffer: BufferHandle,
         at now: Instant
     ) {
@@ -231,6 +233,10 @@ extension Resource {
             return self.unknownBlock(header.sector, at: now)
         }
         let client = self.requests[slot].client
+        guard UInt64(bytes) == client.range.count * 512 else {
+            self.releaseBuffer(buffer)
+            return self.outOfRange(header.sector, bytes, at: now)
+        }
         self.remoteReads.remove(slot, in: &self.requests)
         self.requests.release(slot)
         self.actions.append(.completeRead(request: client.identifier, buffer))

@@ -219,6 +219,12 @@ extension Resource {
             state: self.volumes[index].state
         )
         own.diskHasGrown = false
+        guard sizes.largestSectors <= SizeSituation.sectorMaximum else {
+            return self.closeConnection(
+                .protocolError(.outOfRange(sector: sizes.largestSectors, bytes: 0)),
+                at: now
+            )
+        }
         switch SizeAgreement(own: own, peer: sizes) {
         case .ignored: break
         case .refused: self.closeConnection(.refused(.diskTooSmall), at: now)

@@ -82,6 +82,20 @@ extension EngineCore.NetworkParameters {
     }
 }
 
+extension ResourceOptions {
+    /// Why the options cannot be used: they promise what this version does not keep.
+    var unsupported: String? {
+        if self.quorum != .off || self.quorumMinimumRedundancy != .off {
+            return "quorum and quorum-minimum-redundancy other than off are not supported yet"
+        }
+        if self.onNoDataAccessible != .error {
+            return "on-no-data-accessible other than io-error is not supported yet"
+        }
+        return self.autoPromotes
+            ? "auto-promote is not supported: promote with bsradm primary" : nil
+    }
+}
+
 extension DiskParameters {
     /// The checked `disk` options.
     init(_ options: DiskOptions) {

@@ -68,6 +68,7 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        if let problem = checked.unsupported { return stream.refuse(.invalidRequest, problem) }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
@@ -234,6 +235,7 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(merged.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
+        if let problem = checked.unsupported { return stream.refuse(.invalidRequest, problem) }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
