@@ -8,7 +8,7 @@ import Testing
 @Suite struct RandomWorldTests {
     @Test(arguments: 0..<4)
     func `random worlds keep every promise`(_ quarter: UInt64) {
-        for seed in quarter * 25..<(quarter + 1) * 25 {
+        for seed in quarter * 15..<(quarter + 1) * 15 {
             let violations = RandomWorld(seed: seed).run()
             #expect(violations == [], "replay it: bsr-sim --seed \(seed) --trace")
         }

@@ -40,7 +40,7 @@ struct BsrSim: ParsableCommand {
         let world = RandomWorld(
             seed: seed,
             mutation: self.mutation,
-            log: self.trace ? say : nil
+            log: self.trace ? { say($0) } : nil
         )
         for violation in world.run().prefix(1) { say("seed \(seed): \(violation)") }
         return world

@@ -260,7 +260,8 @@ extension Resource {
         let state = self.volumes[index].state
         if self.role == .primary, state.disk < .inconsistent {
             let exposed = self.volumes[index].exposedGeneration
-            guard state.connection >= .connected || exposed.names(generations.current) else {
+            let isInUse = state.connection >= .connected && state.peerDisk >= .inconsistent
+            guard isInUse || exposed.names(generations.current) else {
                 return self.closeConnection(.refused(.data(.otherDataExposed)), at: now)
             }
             self.volumes[index].exposedGeneration = generations.current
