@@ -202,7 +202,13 @@ let package = Package(
             "EngineTests",
             ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
-        tests("DRXTests", ["DRX", "DRXCore", "Wire", "Administration"]),
+        tests(
+            "DRXTests",
+            [
+                "DRX", "DRXCore", "Wire", "Administration", "LinkSimulation", "CLinux", "drxd",
+                "drxctl",
+            ]
+        ),
         tests("ConfigurationTests", ["Configuration"]),
         tests("AdministrationTests", ["Wire", "EngineCore", "Administration", "Configuration"]),
         tests("LinkSimulationTests", ["LinkSimulation", "Administration", "Wire"]),

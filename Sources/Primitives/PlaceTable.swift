@@ -4,13 +4,16 @@
 ///
 /// For the long-lived parts of a driver: non-copyable values that are found by number from events.
 /// All memory is found at creation. Owned by one thread.
+@frozen
 public struct PlaceTable<Element: ~Copyable>: ~Copyable {
-    private let places: UnsafeMutablePointer<Element>
-    private let inUse: UnsafeMutablePointer<Bool>
+    @usableFromInline let places: UnsafeMutablePointer<Element>
+    @usableFromInline let inUse: UnsafeMutablePointer<Bool>
     /// The number of places.
     public let capacity: Int
     /// The number of places taken.
     public private(set) var count = 0
+    /// The end of the places that are taken: one more than the highest, 0 if there is none.
+    public private(set) var end = 0
 
     /// Creates a table of `capacity` empty places.
     public init(capacity: Int) {
@@ -32,6 +35,7 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
     public var isFull: Bool { self.count == self.capacity }
 
     /// Whether place `index` is taken; false for numbers beyond the table.
+    @inlinable
     public func contains(_ index: Int) -> Bool {
         index >= 0 && index < self.capacity && self.inUse[index]
     }
@@ -55,6 +59,7 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         (self.places + index).initialize(to: element)
         self.inUse[index] = true
         self.count += 1
+        self.end = max(self.end, index + 1)
     }
 
     /// Destroys the value in place `index`.
@@ -65,11 +70,13 @@ public struct PlaceTable<Element: ~Copyable>: ~Copyable {
         (self.places + index).deinitialize(count: 1)
         self.inUse[index] = false
         self.count -= 1
+        while self.end > 0, !self.inUse[self.end - 1] { self.end -= 1 }
     }
 
     /// The address of the value in place `index`, valid until it is removed.
     ///
     /// Traps if the place is free.
+    @inlinable
     public func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         invariant(self.contains(index), "a place that is taken")
         return self.places + index

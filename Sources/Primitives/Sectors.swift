@@ -24,25 +24,6 @@ public struct ByteCount: Hashable, Comparable, Sendable, BitwiseCopyable {
     public static func < (left: Self, right: Self) -> Bool { left.bytes < right.bytes }
 }
 
-/// The number of a 512-byte sector of a volume or device.
-@frozen
-public struct SectorIndex: Hashable, Comparable, Sendable, BitwiseCopyable {
-    /// The number, counted from 0.
-    public var sector: UInt64
-
-    /// Creates the index of `sector`.
-    @inlinable public init(_ sector: UInt64) { self.sector = sector }
-
-    /// Orders by position.
-    @inlinable
-    public static func < (left: Self, right: Self) -> Bool { left.sector < right.sector }
-
-    /// The byte offset of the sector's first byte.
-    ///
-    /// Traps above 2^64 bytes.
-    @inlinable public var byteOffset: UInt64 { self.sector * 512 }
-}
-
 /// A run of 512-byte sectors of one volume.
 @frozen
 public struct SectorRange: Hashable, Sendable, BitwiseCopyable {

@@ -227,8 +227,7 @@ extension Reactor {
         let isDurable = operation.pointee.kind == .durableWrite
         guard file.pointee.isDirect else {
             let job = self.job(slot, isDurable ? .durableWrite : .write, memory, count)
-            guard file.pointee.writesInline else { return self.writers.submit(job) }
-            return self.fileOperationCompleted(slot, Int32(BlockingPool.perform(job)))
+            return self.writesInline(file, job) ? self.writeInline(job) : self.writers.submit(job)
         }
         let entry = self.ring.entry()
         let offset = self.position(slot)
@@ -240,6 +239,41 @@ extension Reactor {
         }
         if isDurable { entry.pointee.rw_flags = Int32(clinux_durable_write_flag()) }
         self.ring.tag(entry, CompletionTag(.file, slot: slot))
+    }
+
+    private func writesInline(
+        _ file: UnsafeMutablePointer<File>,
+        _ job: BlockingPool.Job
+    ) -> Bool {
+        file.pointee.writesInline && job.kind == .write
+            && file.pointee.inlineWriting.accepts(
+                offset: job.offset,
+                byteCount: job.byteCount,
+                at: self.now
+            )
+    }
+
+    private func writeInline(_ job: BlockingPool.Job) {
+        let file = self.files[self.fileOperations[job.operation].pointee.file]
+        let sleeps = self.sleepsBeforeInlineWrites()
+        let start = Self.readClock()
+        let result = BlockingPool.perform(job)
+        file.pointee.inlineWriting.note(
+            from: start,
+            to: Self.readClock(),
+            hasSlept: clinux_count_sleeps() > sleeps
+        )
+        self.fileOperationCompleted(job.operation, Int32(result))
+    }
+
+    /// How often the thread had slept before the first write of the turn that is made on the loop:
+    /// nothing else makes it sleep between two of them.
+    private func sleepsBeforeInlineWrites() -> Int64 {
+        if self.loop.pointee.sleepsCountedAt != self.now {
+            self.loop.pointee.sleepsCountedAt = self.now
+            self.loop.pointee.sleeps = clinux_count_sleeps()
+        }
+        return self.loop.pointee.sleeps
     }
 
     private func submitAllocation(_ slot: UInt32, _ mode: Int32) {

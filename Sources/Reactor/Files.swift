@@ -11,7 +11,7 @@ package enum IOMode: String, Hashable, Sendable {
     /// Past the page cache, through the ring. Offsets and lengths in 512-byte blocks, memory
     /// aligned.
     case direct
-    /// Through the page cache: reads at once where cached, writes on threads.
+    /// Through the page cache: what is cached or short at once, the rest by the ring or threads.
     case buffered
 }
 
@@ -23,11 +23,11 @@ package struct FileOptions: Hashable, Sendable {
     package var isWritable = true
     /// Whether an exclusive lock (`flock`) is taken and held until it is closed.
     package var isLocked = true
-    /// Buffered writes on the loop itself: less CPU and latency, but the kernel's dirty-page
-    /// throttling then stalls everything on the loop.
+    /// Whether short buffered writes are made on the loop itself, for as long as they do not block:
+    /// less CPU and latency.
     ///
-    /// For memory-backed files.
-    package var writesInline = false
+    /// The others are made by threads.
+    package var writesInline = true
 
     /// Creates the default options.
     package init() {}
@@ -50,6 +50,7 @@ struct File: BitwiseCopyable {
     let isBlockDevice: Bool
     let memoryAlignment: UInt32
     let writesInline: Bool
+    var inlineWriting = InlineWriting()
     /// Reads are tried without waiting first; off once the file system turns out not to know that.
     var readsInline: Bool
     var isClosing = false

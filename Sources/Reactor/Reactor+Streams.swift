@@ -82,18 +82,15 @@ extension Reactor {
         return false
     }
 
-    /// Whether the peer has not ended its stream; does not take bytes from it.
+    /// Whether the peer has not ended its stream, even behind bytes that wait; takes none of them.
     package func isAlive(_ id: ConnectionID) -> Bool {
         guard let connection = self.find(id), connection.pointee.phase == .open else {
             return false
         }
+        let descriptor = connection.pointee.descriptor
+        if connection.pointee.isTCP { return clinux_is_tcp_established(descriptor) == 1 }
         var byte: UInt8 = 0
-        let count = recv(
-            connection.pointee.descriptor,
-            &byte,
-            1,
-            Int32(MSG_PEEK | MSG_DONTWAIT)
-        )
+        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
         return count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR)
     }
 

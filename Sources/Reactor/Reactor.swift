@@ -62,6 +62,9 @@ package final class Reactor {
         /// A listener waits for a free connection.
         var hasFullTable = false
         var driverTimers = 0
+        /// How often the thread had slept when the turn of this time made its first buffered write.
+        var sleeps: Int64 = 0
+        var sleepsCountedAt = Instant.zero
     }
 
     /// Sets up the ring, the memory and the writer threads.
@@ -196,11 +199,17 @@ package final class Reactor {
         case .timer(let id, _):
             return self.takeFired(id) ? event : nil
         case .acceptFailed(let id, _):
-            return self.listeners[id.slot]?.generation == id.generation ? event : nil
+            return self.isListening(id) ? event : nil
         case .accepted, .receiveAbandoned, .sent, .sendAbandoned, .fileCompleted, .fileFailed,
             .fileClosed, .messages, .stopRequested, .signal:
             return event
         }
+    }
+
+    /// Not inlined: a look at a variable of this class costs an exclusivity check per event.
+    @inline(never)
+    private func isListening(_ id: ListenerID) -> Bool {
+        self.listeners[id.slot]?.generation == id.generation
     }
 
     static func readClock() -> Instant {

@@ -2,6 +2,7 @@
 
 import Foundation
 import LinkSimulation
+import Primitives
 import TestSupport
 import Testing
 

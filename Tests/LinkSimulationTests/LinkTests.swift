@@ -102,6 +102,9 @@ struct LinkTests {
         let harness = try LinkHarness()
         let (near, far) = try harness.connect()
         let (keeps, loses) = kept == .near ? (near, far) : (far, near)
+        // The link has noticed that its own dial has succeeded.
+        try near.send([1])
+        #expect(far.receive() == .bytes([1]))
         #expect(try harness.perform(.halfOpen(kept: kept)).connections == 1)
         #expect(loses.receive() == .reset)
         // More than all buffers on the way hold: it is swallowed.

@@ -24,22 +24,27 @@ package final class BlockingSocket: Sendable {
 
     deinit { Glibc.close(self.descriptor) }
 
-    /// Listens at a free port.
-    package static func listening() throws -> BlockingSocket {
-        let made = try BlockingSocket(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-        try made.check(made.withLoopback(0) { bind(made.descriptor, $0, $1) })
+    /// Not for the programs that a test starts.
+    private static let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+
+    /// Listens on `port`; 0 takes a free one.
+    package static func listening(on port: UInt16 = 0) throws -> BlockingSocket {
+        let made = try BlockingSocket(socket(AF_INET, Self.type, 0))
+        var one: Int32 = 1
+        setsockopt(made.descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+        try made.check(made.withLoopback(port) { bind(made.descriptor, $0, $1) })
         try made.check(listen(made.descriptor, 16))
         return made
     }
 
-    /// Connects to a port.
+    /// Connects to `port`.
     package static func connected(to port: UInt16) throws -> BlockingSocket {
-        let made = try BlockingSocket(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        let made = try BlockingSocket(socket(AF_INET, Self.type, 0))
         try made.check(made.withLoopback(port) { connect(made.descriptor, $0, $1) })
         return made
     }
 
-    /// The port that it is bound to.
+    /// The port of this end.
     package var port: UInt16 {
         var name = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -53,10 +58,12 @@ package final class BlockingSocket: Sendable {
 
     /// Waits for the next connection.
     package func accepted() throws -> BlockingSocket {
-        try BlockingSocket(accept(self.descriptor, nil, nil))
+        let descriptor = accept(self.descriptor, nil, nil)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        return try BlockingSocket(descriptor)
     }
 
-    /// Sends everything.
+    /// Sends all of `bytes`.
     package func send(_ bytes: some Collection<UInt8>) throws {
         let bytes = Array(bytes)
         var sent = 0
@@ -94,18 +101,18 @@ package final class BlockingSocket: Sendable {
         return all
     }
 
-    /// Ends what is sent.
+    /// Ends our stream.
     package func finish() { shutdown(self.descriptor, Int32(SHUT_WR)) }
-
-    /// Has the connection end with a reset when the socket goes away.
-    package func resetAtEnd() {
-        var value = linger(l_onoff: 1, l_linger: 0)
-        let length = socklen_t(MemoryLayout<linger>.size)
-        setsockopt(self.descriptor, SOL_SOCKET, SO_LINGER, &value, length)
-    }
 
     /// Closes the listening end, so that later connections are refused.
     package func close() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
+
+    /// Closes so that the other end sees a reset.
+    package func reset() {
+        var unconnected = sockaddr()
+        unconnected.sa_family = sa_family_t(AF_UNSPEC)
+        _ = connect(self.descriptor, &unconnected, socklen_t(MemoryLayout<sockaddr>.size))
+    }
 
     private func setTime(_ time: TimeSpan, _ option: Int32) {
         var value = timeval(

@@ -66,6 +66,10 @@ package struct RelayArguments: Hashable, Codable, Sendable {
     package var engine: Address
     /// Bytes of the transmit buffer.
     package var memoryLimit: UInt64
+    /// Bytes that may wait for the local engine, per channel.
+    package var receiveMemoryLimit: UInt64 = 64 << 20
+    /// How long the remote relay's keep-alive may be late.
+    package var pingTimeoutMilliseconds: UInt64 = 12_000
     /// Bytes of the bridge sockets' buffers; 0 leaves them to the kernel.
     package var sendBufferByteCount: UInt64 = 0
     package var receiveBufferByteCount: UInt64 = 0

@@ -54,11 +54,21 @@ int clinux_unacknowledged_byte_count(int descriptor) {
     return ioctl(descriptor, SIOCOUTQ, &count) < 0 ? -errno : count;
 }
 
-int clinux_is_tcp_closed(int descriptor) {
+static int tcp_state(int descriptor) {
     struct tcp_info information = {0};
     socklen_t length = sizeof information;
     if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &information, &length) < 0) return -errno;
-    return information.tcpi_state == TCP_CLOSE;
+    return information.tcpi_state;
+}
+
+int clinux_is_tcp_closed(int descriptor) {
+    int state = tcp_state(descriptor);
+    return state < 0 ? state : state == TCP_CLOSE;
+}
+
+int clinux_is_tcp_established(int descriptor) {
+    int state = tcp_state(descriptor);
+    return state < 0 ? state : state == TCP_ESTABLISHED;
 }
 
 int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, uint32_t *group) {
@@ -98,6 +108,11 @@ int clinux_raise_locked_memory_limit(void) {
     if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -errno;
     limit.rlim_cur = limit.rlim_max;
     return setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ? -errno : 0;
+}
+
+int64_t clinux_count_sleeps(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_nvcsw;
 }
 
 int clinux_make_event_counter(void) {

@@ -40,9 +40,6 @@ package struct OptionSet: Sendable {
         return entry?.defaultValue ?? .unset
     }
 
-    /// True if the option was given.
-    package func isGiven(_ name: String) -> Bool { self.values[name] != nil }
-
     func number(_ name: String) -> UInt64 {
         guard case .number(let number) = self.value(name) else { return 0 }
         return number

@@ -183,6 +183,6 @@ package enum OptionTable {
         .init("compression", .proxy, plain(everything), default: "0"),
         .init("sndbuf-size", .proxy, plain(everything), default: "0"),
         .init("rcvbuf-size", .proxy, plain(everything), default: "0"),
-        .init("ping-timeout", .proxy, plain(1...300), default: "30"),
+        .init("ping-timeout", .proxy, plain(1...300), default: "120"),
     ]
 }

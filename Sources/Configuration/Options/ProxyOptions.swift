@@ -38,7 +38,11 @@ package struct ProxyOptions: Sendable, Hashable {
     package var sendBufferSize: ByteCount
     /// Receive buffer of the WAN sockets; zero leaves it to the relay.
     package var receiveBufferSize: ByteCount
-    /// How long the other relay's keep-alive answer may take.
+    /// Threads that read from the engine.
+    package var readLoops: Int
+    /// LINBIT's old way to ask for compression.
+    package var compresses: Bool
+    /// How long the other relay's keep-alive may be late.
     package var pingTimeout: TimeSpan
     /// The processing steps in order.
     package var plugins: [ProxyPlugin]
@@ -67,6 +71,8 @@ package struct ProxyOptions: Sendable, Hashable {
         self.bandwidthLimit = rate.bytes == 0 ? nil : rate
         self.sendBufferSize = set.bytes("sndbuf-size")
         self.receiveBufferSize = set.bytes("rcvbuf-size")
+        self.readLoops = set.count("read-loops")
+        self.compresses = set.number("compression") != 0
         self.pingTimeout = set.deciseconds("ping-timeout")
     }
 

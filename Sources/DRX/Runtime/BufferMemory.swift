@@ -33,7 +33,30 @@ final class BufferMemory: Sendable {
         self.address = UInt(bitPattern: start)
     }
 
-    deinit { munmap(self.start, self.byteCount) }
+    /// Large memory is given back by a thread of its own: the kernel takes a while.
+    deinit {
+        let (address, byteCount) = (self.address, self.byteCount)
+        guard byteCount > Self.pieceByteCount else {
+            munmap(self.start, byteCount)
+            return
+        }
+        Thread.detachNewThread { munmap(UnsafeMutableRawPointer(bitPattern: address), byteCount) }
+    }
+
+    /// The bytes that this machine can give at most, swap included.
+    static var machineByteCount: UInt64 {
+        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else {
+            return .max
+        }
+        let kibibytes = text.split(separator: "\n").reduce(UInt64(0)) { sum, line in
+            let words = line.split(separator: " ")
+            guard words.count > 1, words[0] == "MemTotal:" || words[0] == "SwapTotal:" else {
+                return sum
+            }
+            return sum + (UInt64(words[1]) ?? 0)
+        }
+        return kibibytes << 10
+    }
 
     var start: UnsafeMutableRawPointer {
         let start = UnsafeMutableRawPointer(bitPattern: self.address)

@@ -29,6 +29,11 @@ final class ByteRing {
         if self.owner == nil { self.memory.deallocate() }
     }
 
+    /// Whether the ring is on `memory`.
+    func isOn(_ memory: ObjectIdentifier) -> Bool {
+        self.owner.map(ObjectIdentifier.init) == memory
+    }
+
     /// Stops faulting in what is not used yet.
     func abandon() { self.owner?.cancel() }
 

@@ -11,12 +11,9 @@ import Wire
 final class EngineSocket {
     /// The most that is read at a time.
     static let receiveByteCount = 128 * 1024
-    /// Blocks of what goes to the engine: a small receive buffer, so that back-pressure reaches the
-    /// sending side, where the large one is.
-    private static let blockCount = 16
-    /// Below the segments that a send queue takes.
-    private static let segmentMaximum = 1000
-    private static let blockByteCount = Int(BridgeLimits.contentMaximum)
+    /// Blocks of what goes to the engine, at least, and the bytes of one.
+    static let blockMinimum = 2
+    static let blockByteCount = Int(BridgeLimits.contentMaximum)
 
     let id: ConnectionID
     /// Nil after the end.
@@ -28,15 +25,22 @@ final class EngineSocket {
     private(set) var queuedSegments = 0
 
     private let blocks: UnsafeMutableRawPointer
-    private var segmentsOfBlock = [Int](repeating: 0, count: blockCount)
+    private let blockCount: Int
+    /// Below the segments that the send queue takes.
+    private let segmentMaximum: Int
+    private var segmentsOfBlock: [Int]
     private var current = 0
     private var filled = 0
 
-    init(_ id: ConnectionID, _ socket: SocketID) {
+    /// Creates the memory of a socket that takes `blockCount` blocks and `segmentMaximum` frames.
+    init(_ id: ConnectionID, _ socket: SocketID, blockCount: Int, segmentMaximum: Int) {
+        self.blockCount = blockCount
+        self.segmentMaximum = segmentMaximum
+        self.segmentsOfBlock = Array(repeating: 0, count: blockCount)
         self.id = id
         self.socket = socket
         self.memory = .allocate(byteCount: Self.receiveByteCount, alignment: 64)
-        self.blocks = .allocate(byteCount: Self.blockByteCount * Self.blockCount, alignment: 64)
+        self.blocks = .allocate(byteCount: Self.blockByteCount * blockCount, alignment: 64)
     }
 
     deinit {
@@ -46,10 +50,10 @@ final class EngineSocket {
 
     /// Whether the content of one more frame can be taken.
     func hasRoom(for byteCount: Int) -> Bool {
-        guard self.queuedSegments < Self.segmentMaximum else { return false }
+        guard self.queuedSegments < self.segmentMaximum else { return false }
         if self.segmentsOfBlock[self.current] == 0 { return true }
         if Self.blockByteCount - self.filled >= byteCount { return true }
-        return self.segmentsOfBlock[(self.current + 1) % Self.blockCount] == 0
+        return self.segmentsOfBlock[(self.current + 1) % self.blockCount] == 0
     }
 
     /// Takes memory for the content of one frame; ``hasRoom(for:)`` tells whether there is any.
@@ -57,7 +61,7 @@ final class EngineSocket {
         if self.segmentsOfBlock[self.current] == 0 {
             self.filled = 0
         } else if Self.blockByteCount - self.filled < byteCount {
-            self.current = (self.current + 1) % Self.blockCount
+            self.current = (self.current + 1) % self.blockCount
             self.filled = 0
         }
         invariant(

@@ -48,7 +48,11 @@ extension RelayDriver {
         else { return }
         lane.awaitsInitialPacket = false
         let type = ChannelType(initialPacket: lane.transmit.readable(byteCount).bytes)
-        if let type { lane.type = type } else { self.warn("a socket's first packet has no type") }
+        if let type {
+            lane.type = type
+        } else {
+            self.refuseStranger(engine, "did not begin as an engine does")
+        }
         self.feed(.initialPacket(lane.id, engine.socket, type))
     }
 
@@ -170,6 +174,7 @@ extension RelayDriver {
                 return false
             }
             bridge.isWelcomed = true
+            lane.toldLoss = nil
             self.feed(.bridgeWelcomed(lane.id, bridge.socket))
             return true
         case .refusal(let refusal):

@@ -32,6 +32,7 @@ extension RelayDriver {
     func adoptBridge(_ lane: RelayLane, _ socket: SocketID) {
         guard let bridge = self.takeArrivedBridge(socket) else { return }
         bridge.isWelcomed = true
+        lane.toldLoss = nil
         self.reactor.apply(self.settings.bridgeOptions, to: bridge.id)
         lane.setBridge(bridge, socket)
         let version = BridgeLimits.versions.upperBound
@@ -52,8 +53,11 @@ extension RelayDriver {
         case .down, .notWanted:
             // The ends of streams are still in the queue.
             self.reactor.close(bridge.id, deadline: self.reactor.now + RelayLane.closingTime)
-        case .silence, .dialTimeout, .violation, .replaced, .remoteEndTimeout:
-            if end != .dialTimeout { self.warn("\(lane.id.role.name): bridge closed: \(end)") }
+        case .dialTimeout:
+            self.noteLoss(lane, "the remote relay does not answer")
+            self.reactor.abort(bridge.id)
+        case .silence, .violation, .replaced, .remoteEndTimeout:
+            self.warn("\(lane.id.role.name): bridge closed: \(end.text)")
             self.reactor.abort(bridge.id)
         }
         lane.dropBridge()
@@ -62,11 +66,18 @@ extension RelayDriver {
     /// Gives up a bridge that failed or cannot be understood, and reports it.
     func bridgeLost(_ lane: RelayLane, _ reason: String) {
         guard let bridge = lane.bridge else { return }
-        self.note("\(lane.id.role.name): bridge lost: \(reason)")
+        self.noteLoss(lane, reason)
         let socket = bridge.socket
         lane.dropBridge()
         self.reactor.abort(bridge.id)
         self.postLater(.bridgeClosed(lane.id, socket))
+    }
+
+    /// Says once per outage, and once for every other reason, why there is no bridge.
+    private func noteLoss(_ lane: RelayLane, _ reason: String) {
+        guard lane.toldLoss != reason else { return }
+        lane.toldLoss = reason
+        self.note("\(lane.id.role.name): no bridge: \(reason)")
     }
 
     // MARK: Engines
@@ -82,9 +93,9 @@ extension RelayDriver {
             let connection = try self.reactor.connect(
                 to: self.settings.engine,
                 deadline: self.dialDeadline,
-                options: RelaySettings.engineOptions
+                options: self.settings.engineOptions
             )
-            let engine = EngineSocket(connection, socket)
+            let engine = self.makeEngine(connection, socket)
             self.loop.own(.engine(engine), connection)
             lane.setEngine(engine)
         } catch {
@@ -96,12 +107,22 @@ extension RelayDriver {
     func closeEngine(_ lane: RelayLane, _ socket: SocketID, orderly: Bool) {
         if let engine = self.takeArrivedEngine(socket) { self.reactor.abort(engine.id) }
         guard let engine = lane.engine, engine.socket == socket else { return }
+        if lane.awaitsInitialPacket { self.refuseStranger(engine, "said nothing in time") }
         if orderly {
             self.reactor.close(engine.id, deadline: self.reactor.now + RelayLane.closingTime)
         } else {
             self.reactor.abort(engine.id)
         }
         lane.dropEngine()
+    }
+
+    func makeEngine(_ connection: ConnectionID, _ socket: SocketID) -> EngineSocket {
+        EngineSocket(
+            connection,
+            socket,
+            blockCount: self.settings.receiveBlockCount,
+            segmentMaximum: self.settings.receiveSegmentCount - 1
+        )
     }
 
     /// The engine has ended its stream or its socket has failed.
@@ -111,5 +132,28 @@ extension RelayDriver {
         self.reactor.close(engine.id, deadline: self.reactor.now + RelayLane.closingTime)
         lane.dropEngine()
         self.postLater(.engineClosed(lane.id, socket))
+    }
+
+    /// Says who dialled `inside` and is no engine.
+    func refuseStranger(_ engine: EngineSocket, _ reason: String) {
+        let peer = self.reactor.peerAddress(of: engine.id).map { "\($0)" } ?? "somebody"
+        let text =
+            "\(peer) dialled inside \(self.settings.inside) and \(reason): closed; only the local "
+            + "engine should use this address"
+        self.warnLimited(text)
+    }
+}
+
+extension BridgeEnd {
+    fileprivate var text: String {
+        switch self {
+        case .silence: "nothing was heard of the remote relay; it is dead, frozen or cut off"
+        case .dialTimeout: "the remote relay does not answer"
+        case .violation: "the remote relay sent a frame that its stream forbids"
+        case .replaced: "the remote relay has dialled anew"
+        case .remoteEndTimeout: "the remote relay did not end a stream in time"
+        case .notWanted: "it is not needed"
+        case .down: "the connection is taken down"
+        }
     }
 }

@@ -32,6 +32,10 @@ final class RelayDriver {
     /// The data frame that the machine is told of, until it says where the payload goes.
     var arrived: (data: BridgeData, payload: UnsafeRawBufferPointer)?
 
+    /// What others can cause as often as they like.
+    private var notes = MessageLimit(burst: 100, interval: .milliseconds(500))
+    private var warnings = MessageLimit(burst: 5, interval: .seconds(10))
+
     private var pending: [RelayConnection.Event] = []
     private var isRunning = false
     private var hasFed = false
@@ -47,7 +51,7 @@ final class RelayDriver {
             plugins: settings.plugins,
             incarnation: loop.incarnation
         )
-        self.machine = RelayConnection(seed: UInt64.random(in: 0 ... .max))
+        self.machine = RelayConnection(times: settings.times, seed: UInt64.random(in: 0 ... .max))
         self.lanes = LaneID.all.map { RelayLane($0, self) }
     }
 
@@ -141,8 +145,16 @@ final class RelayDriver {
         self.note("\(lane.id.role.name)\(index) is \(state.name)")
     }
 
-    func note(_ text: String) { self.loop.log.note("\(self.settings.name.text): \(text)") }
+    func note(_ text: String) {
+        guard let text = self.notes.admitted(text, at: self.reactor.now) else { return }
+        self.loop.log.note("\(self.settings.name.text): \(text)")
+    }
+
     func warn(_ text: String) { self.loop.log.warn("\(self.settings.name.text): \(text)") }
+
+    func warnLimited(_ text: String) {
+        if let text = self.warnings.admitted(text, at: self.reactor.now) { self.warn(text) }
+    }
 
     // MARK: The buffer
 
@@ -154,14 +166,17 @@ final class RelayDriver {
         let ring = ByteRing(memory)
         self.buffer = ring
         let name = self.settings.arguments.name
+        let number = ObjectIdentifier(memory)
         memory.populate { [handle = self.loop.handle] usable in
-            _ = handle.perform { $0.bufferGrew(name, to: usable) }
+            _ = handle.perform { $0.bufferGrew(name, number, to: usable) }
         }
     }
 
-    /// The buffer's thread has faulted in more; nil if it could not.
-    func bufferGrew(to usable: Int?) {
-        guard let buffer = self.buffer else { return }
+    /// The thread of `memory` has faulted in more; nil if it could not.
+    ///
+    /// A thread that is on its way out still speaks of an earlier buffer of the same name.
+    func bufferGrew(_ memory: ObjectIdentifier, to usable: Int?) {
+        guard let buffer = self.buffer, buffer.isOn(memory) else { return }
         guard let usable else {
             if buffer.accounting.usable == 0 { return self.bufferFailed() }
             self.warn(
@@ -197,7 +212,7 @@ final class RelayDriver {
         do throws(ReactorError) {
             self.insideListener = try self.reactor.listen(
                 on: self.settings.inside,
-                options: RelaySettings.engineOptions
+                options: self.settings.engineOptions
             )
             self.insideFailures = 0
         } catch {
@@ -222,7 +237,7 @@ final class RelayDriver {
     /// The local engine has dialled `inside`.
     func engineArrived(_ connection: ConnectionID) {
         let socket = self.machine.nextSocket()
-        let engine = EngineSocket(connection, socket)
+        let engine = self.makeEngine(connection, socket)
         self.loop.own(.engine(engine), connection)
         self.arrivedEngines[socket] = engine
         self.post(.engineArrived(socket))

@@ -25,6 +25,8 @@ final class RelayLane {
     var bridge: BridgeSocket?
     /// Whether we do not receive because the engine does not take what has arrived.
     var isPaused = false
+    /// Why there is no bridge, as the log has it; nil while there is one.
+    var toldLoss: String?
     var engine: EngineSocket?
     var awaitsInitialPacket = false
     /// Whether what the engine writes is kept; else it is thrown away until its end.

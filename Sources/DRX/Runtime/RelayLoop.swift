@@ -31,6 +31,8 @@ package final class RelayLoop {
     /// By address: connections may share their outside address.
     private var outsides: [String: Outside] = [:]
     private var stopDeadline: Instant?
+    /// What others can cause as often as they like.
+    private var warnings = MessageLimit(burst: 5, interval: .seconds(10))
 
     private struct Outside {
         var settings: RelaySettings
@@ -77,6 +79,10 @@ package final class RelayLoop {
         }
     }
 
+    private func warnLimited(_ text: String) {
+        if let text = self.warnings.admitted(text, at: self.reactor.now) { self.log.warn(text) }
+    }
+
     func own(_ owner: Owner, _ connection: ConnectionID) {
         self.owners[Int(connection.slot)] = owner
     }
@@ -97,7 +103,8 @@ package final class RelayLoop {
         case .sendReady: break
         case .failed(let connection, let code): self.failed(connection, code)
         case .closed(let connection, _): self.owners[Int(connection.slot)] = .none
-        case .acceptFailed(_, let code): self.log.warn("accepting a connection failed: \(code)")
+        case .acceptFailed(_, let code):
+            self.warnLimited("accepting a connection failed: \(code)")
         case .fileCompleted, .fileFailed, .fileClosed, .timer: break
         case .messages: for task in self.mailbox.drain() { task.body(self) }
         case .stopRequested, .signal: self.beginStop()
@@ -109,8 +116,9 @@ package final class RelayLoop {
             return driver.engineArrived(connection)
         }
         let isOutside = self.outsides.values.contains { $0.listener == listener }
-        guard isOutside, self.greeting.count < Self.greetingMaximum else {
-            return self.reactor.abort(connection)
+        guard isOutside else { return self.reactor.abort(connection) }
+        if self.greeting.count == Self.greetingMaximum, let oldest = self.greeting.first {
+            self.dropStranger(oldest, "gave way to a newer one before it said who it is")
         }
         let bridge = BridgeSocket(connection)
         bridge.greetingDeadline = self.reactor.now + Self.greetingTime
@@ -187,14 +195,17 @@ package final class RelayLoop {
         do throws(BridgeError) {
             if let (frame, byteCount) = try BridgeFrame.decode(bridge.received.bytes) {
                 bridge.consume(byteCount)
-                guard case .hello(let hello) = frame else { return self.dropGreeting(bridge) }
+                guard case .hello(let hello) = frame else {
+                    return self.dropStranger(bridge, "did not begin with a hello")
+                }
                 return self.greeted(bridge, hello)
             }
         } catch {
-            self.log.note("a stranger on an outside address: \(error)")
-            return self.dropGreeting(bridge)
+            return self.dropStranger(bridge, "\(error)")
         }
-        guard !bridge.hasEnded else { return self.dropGreeting(bridge) }
+        guard !bridge.hasEnded else {
+            return self.dropStranger(bridge, "left before it said who it is")
+        }
         bridge.isReceiving = self.reactor.receive(on: bridge.id, into: bridge.receiveMemory())
     }
 
@@ -215,12 +226,14 @@ package final class RelayLoop {
     }
 
     private func refuse(_ bridge: BridgeSocket, _ refusal: BridgeRefusal) {
-        self.log.note("a bridge was refused: \(refusal.text)")
+        self.warnLimited("a bridge was refused: \(refusal.text)")
         _ = refusal.bytes.withUnsafeBytes { self.reactor.send(copying: $0, on: bridge.id) }
         self.reactor.close(bridge.id, deadline: self.reactor.now + RelayLane.closingTime)
     }
 
-    private func dropGreeting(_ bridge: BridgeSocket) {
+    private func dropStranger(_ bridge: BridgeSocket, _ reason: String) {
+        let peer = self.reactor.peerAddress(of: bridge.id).map { "\($0)" } ?? "somebody"
+        self.warnLimited("a bridge from \(peer) was closed: \(reason)")
         self.greeting.removeAll { $0 === bridge }
         self.reactor.abort(bridge.id)
     }
@@ -274,8 +287,8 @@ package final class RelayLoop {
         for callback in callbacks { callback() }
     }
 
-    func bufferGrew(_ name: String, to usable: Int?) {
-        self.drivers[name]?.bufferGrew(to: usable)
+    func bufferGrew(_ name: String, _ memory: ObjectIdentifier, to usable: Int?) {
+        self.drivers[name]?.bufferGrew(memory, to: usable)
     }
 
     // MARK: Time and end
@@ -294,7 +307,7 @@ package final class RelayLoop {
             driver.serveDeadlines()
         }
         for bridge in self.greeting where bridge.greetingDeadline <= now {
-            self.dropGreeting(bridge)
+            self.dropStranger(bridge, "did not say who it is in time")
         }
         for (key, outside) in self.outsides where outside.retryAt <= now { self.openOutside(key) }
     }

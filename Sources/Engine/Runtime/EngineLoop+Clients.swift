@@ -142,8 +142,9 @@ extension EngineLoop {
     /// True if it has taken any.
     private func takeStagedBytes(_ index: Int) -> Bool {
         let client = self.client(index)
-        guard case .bytes(let minimum) = client.pointee.session.input,
-            client.pointee.staged.count >= minimum, client.pointee.payload == nil
+        guard !client.pointee.staged.isEmpty, client.pointee.payload == nil,
+            case .bytes(let minimum) = client.pointee.session.input,
+            client.pointee.staged.count >= minimum
         else { return false }
         let bytes = UnsafeRawBufferPointer(
             rebasing: client.pointee.stage[client.pointee.staged]
@@ -209,16 +210,12 @@ extension EngineLoop {
             self.tell(index, .replySent(slot: slot))
             return true
         }
-        let isQueued = withUnsafeTemporaryAllocation(
-            byteCount: NBDLimits.replyHeadByteCountMaximum,
-            alignment: 8
-        ) { memory in
-            let count = self.encodeHead(index, slot, into: memory)
-            return self.reactor.send(
-                copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
-                on: client.pointee.connection
-            )
-        }
+        let memory = self.state.pointee.head
+        let count = self.encodeHead(index, slot, into: memory)
+        let isQueued = self.reactor.send(
+            copying: UnsafeRawBufferPointer(start: memory.baseAddress, count: count),
+            on: client.pointee.connection
+        )
         guard isQueued else { return false }
         if client.pointee.requests[Int(slot)].payloadByteCount == 0 {
             self.tell(index, .replySent(slot: slot))
@@ -234,8 +231,8 @@ extension EngineLoop {
         into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
         let client = self.client(index)
-        let state = client.pointee.requests[Int(slot)]
-        guard state.isBlockStatus, let request = state.request else {
+        let state = client.pointee.requests + Int(slot)
+        guard state.pointee.isBlockStatus, let request = state.pointee.request else {
             return client.pointee.session.encodeReply(of: slot, into: memory)
         }
         // What is allocated is not known here: everything counts as data.
@@ -331,7 +328,7 @@ extension EngineLoop {
 
     /// Ends the sessions of all clients: those of one resource by force, or all in good order.
     func disconnectClients(of resource: Int) {
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index)
             && self.client(index).pointee.resource == resource
         {
@@ -340,7 +337,7 @@ extension EngineLoop {
     }
 
     func shutdownClients() {
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             self.tell(index, .shutdown)
         }
@@ -357,7 +354,7 @@ extension EngineLoop {
     func serveClientDeadlines() {
         let now = self.reactor.now
         self.state.pointee.nextClientDeadline = .distantFuture
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             if self.client(index).pointee.session.nextDeadline <= now { self.tell(index, .timer) }
             guard self.state.pointee.clients.contains(index) else { continue }

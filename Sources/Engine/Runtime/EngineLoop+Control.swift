@@ -46,15 +46,8 @@ extension EngineLoop {
 
     /// The place of the resource `name`; nil if there is none.
     package func resourceIndex(_ name: String) -> Int? {
-        (0..<self.state.pointee.resources.capacity).first {
+        (0..<self.state.pointee.resources.end).first {
             self.state.pointee.resources.contains($0) && self.resource($0).pointee.name == name
-        }
-    }
-
-    /// The places of all resources.
-    package var resourceIndices: [Int] {
-        (0..<self.state.pointee.resources.capacity).filter {
-            self.state.pointee.resources.contains($0)
         }
     }
 

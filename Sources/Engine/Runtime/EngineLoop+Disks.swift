@@ -17,11 +17,11 @@ extension EngineLoop {
                 ? self.readForPeer(WaitingRead(volume: volume, token: token, range: range), index)
                 : self.read(index, volume, token, range, into: buffer)
         case .write(let volume, let token, let range, let buffer, let isDurable):
-            guard let files = self.files(index, volume) else {
+            guard let file = self.dataFile(index, volume) else {
                 return self.failLater(index, volume, token)
             }
             let isStarted = self.writeFile(
-                files.data,
+                file,
                 at: range.start * 512,
                 from: self.reactor.buffers.payload(buffer),
                 byteCount: Int(range.byteCount),
@@ -30,11 +30,11 @@ extension EngineLoop {
             )
             if !isStarted { self.failLater(index, volume, token) }
         case .writeZeroes(let volume, let token, let range, let mayUnmap):
-            guard let files = self.files(index, volume) else {
+            guard let file = self.dataFile(index, volume) else {
                 return self.failLater(index, volume, token)
             }
             let isStarted = self.zeroFile(
-                files.data,
+                file,
                 at: range.start * 512,
                 byteCount: Int(range.byteCount),
                 keepsAllocation: !mayUnmap,
@@ -42,9 +42,9 @@ extension EngineLoop {
             )
             if !isStarted { self.failLater(index, volume, token) }
         case .flushData(let volume, let token):
-            guard let files = self.files(index, volume),
+            guard let file = self.dataFile(index, volume),
                 self.flushFile(
-                    files.data,
+                    file,
                     token: FileToken(token).raw,
                     for: self.resource(index).pointee.core.role == .primary ? .data : .barrier
                 )
@@ -61,6 +61,12 @@ extension EngineLoop {
         self.resource(index).pointee.volumes[volume]
     }
 
+    private func dataFile(_ index: Int, _ volume: UInt16) -> FileID? {
+        let resource = self.resource(index)
+        guard volume < resource.pointee.dataFiles.count else { return nil }
+        return resource.pointee.dataFiles[Int(volume)]
+    }
+
     private func read(
         _ index: Int,
         _ volume: UInt16,
@@ -68,9 +74,9 @@ extension EngineLoop {
         _ range: SectorRange,
         into buffer: BufferHandle
     ) {
-        guard let files = self.files(index, volume),
+        guard let file = self.dataFile(index, volume),
             self.readFile(
-                files.data,
+                file,
                 at: range.start * 512,
                 into: self.reactor.buffers.payload(buffer),
                 byteCount: Int(range.byteCount),

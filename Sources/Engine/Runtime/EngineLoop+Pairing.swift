@@ -120,8 +120,7 @@ extension EngineLoop {
                 options: peer.options
             )
             self.state.pointee.owners[Int(connection.slot)] = .pairing(resource: index)
-            resource.pointee.pairingSockets[connection.slot] =
-                PairingSocket(connection: connection, isDialling: true)
+            resource.pointee.pairingSockets[connection.slot] = PairingSocket(connection: connection)
         } catch {
             self.later { loop in
                 guard loop.state.pointee.resources.contains(index) else { return }
@@ -132,7 +131,7 @@ extension EngineLoop {
 
     func peerConnected(_ connection: ConnectionID) {
         guard case .pairing(let index) = self.owner(of: connection) else { return }
-        self.resource(index).pointee.pairingSockets[connection.slot]?.isDialling = false
+        self.resource(index).pointee.pairingSockets[connection.slot]?.isConnected = true
         self.pairing(.dialled(connection.slot), of: index)
     }
 
@@ -140,7 +139,10 @@ extension EngineLoop {
         let resource = self.resource(index)
         guard resource.pointee.pairing != nil else { return self.reactor.abort(connection) }
         self.state.pointee.owners[Int(connection.slot)] = .pairing(resource: index)
-        resource.pointee.pairingSockets[connection.slot] = PairingSocket(connection: connection)
+        resource.pointee.pairingSockets[connection.slot] = PairingSocket(
+            connection: connection,
+            isConnected: true
+        )
         self.pairing(.accepted(connection.slot), of: index)
     }
 
@@ -202,7 +204,7 @@ extension EngineLoop {
             self.state.pointee.retiredMemory[connection.slot] = header
         }
         resource.pointee.pairingSockets[connection.slot] = nil
-        self.pairing(socket.isDialling ? .dialFailed : .closed(connection.slot), of: index)
+        self.pairing(socket.isConnected ? .closed(connection.slot) : .dialFailed, of: index)
     }
 
     private func isAlive(_ index: Int, _ slot: UInt32) -> Bool {
@@ -221,8 +223,8 @@ extension EngineLoop {
             let metaSocket = resource.pointee.pairingSockets.removeValue(forKey: meta)
         else { return }
         self.endPairing(index)
-        let dataStream = PeerStream(connection: dataSocket.connection, socket: .data)
-        let metaStream = PeerStream(connection: metaSocket.connection, socket: .meta)
+        let dataStream = PeerStream.make(connection: dataSocket.connection, socket: .data)
+        let metaStream = PeerStream.make(connection: metaSocket.connection, socket: .meta)
         resource.pointee.data = dataStream
         resource.pointee.meta = metaStream
         resource.pointee.agreement = .none
@@ -239,6 +241,17 @@ extension EngineLoop {
             to: index
         )
         self.receivePeer(index, dataStream)
-        self.receivePeer(index, metaStream)
+    }
+
+    /// Reads the meta socket once the handshake is over.
+    ///
+    /// A peer that is through with it pings at once, and the ping may overtake its handshake, which
+    /// goes over the data socket.
+    func receiveMeta(_ index: Int) {
+        let resource = self.resource(index)
+        guard resource.pointee.core.link == .established, let meta = resource.pointee.meta else {
+            return
+        }
+        self.receivePeer(index, meta)
     }
 }

@@ -21,7 +21,7 @@ extension EngineLoop {
         }
     }
 
-    func stream(_ index: Int, _ socket: PacketSocket) -> PeerStream? {
+    func stream(_ index: Int, _ socket: PacketSocket) -> UnsafeMutablePointer<PeerStream>? {
         let resource = self.resource(index)
         return socket == .data ? resource.pointee.data : resource.pointee.meta
     }
@@ -34,76 +34,82 @@ extension EngineLoop {
         if case .send(_, _, _, let buffer, _) = action, buffer != .none {
             self.reactor.buffers.retain(buffer)
         }
-        guard stream.unsent.isEmpty, self.trySend(action, index, stream) else {
-            stream.unsent.append(action)
+        guard stream.pointee.unsent.isEmpty, self.trySend(action, index, stream) else {
+            stream.pointee.unsent.append(action)
             return self.noteBlocked(index, stream)
         }
     }
 
-    private func noteBlocked(_ index: Int, _ stream: PeerStream) {
-        guard !stream.isSendBlocked else { return }
-        stream.isSendBlocked = true
-        self.deliver(.sendBlocked(stream.socket), to: index)
+    private func noteBlocked(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
+        guard !stream.pointee.isSendBlocked else { return }
+        stream.pointee.isSendBlocked = true
+        self.deliver(.sendBlocked(stream.pointee.socket), to: index)
     }
 
-    private func trySend(_ action: ResourceAction, _ index: Int, _ stream: PeerStream) -> Bool {
+    private func trySend(
+        _ action: ResourceAction,
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>
+    ) -> Bool {
         switch action {
         case .send(_, let volume, let packet, let buffer, let bytes):
             return self.send(index, stream, volume, packet, buffer, bytes)
         case .sendBitmap(let volume): return self.sendBitmap(index, stream, volume)
-        case .sendAuthentication(let packet, let bytes):
-            return self.sendAuthentication(index, stream, packet, bytes)
+        case .sendAuthentication(let step, let bytes):
+            return self.sendAuthentication(index, stream, step.packet, bytes)
         default: invariantBroken("an action that sends")
         }
     }
 
     private func send(
         _ index: Int,
-        _ stream: PeerStream,
+        _ stream: UnsafeMutablePointer<PeerStream>,
         _ volume: UInt16,
         _ packet: Packet,
         _ buffer: BufferHandle,
         _ bytes: UInt32
     ) -> Bool {
-        guard self.reactor.reserve(2, byteCount: 8192, on: stream.connection) else { return false }
-        let agreement = self.resource(index).pointee.agreement
-        withUnsafeTemporaryAllocation(
-            byteCount: ReplicationLimits.headByteCount,
-            alignment: 8
-        ) { memory in
-            let count = packet.encode(
-                into: memory,
-                volume: volume,
-                trailing: Int(bytes),
-                under: agreement
-            )
-            _ = self.reactor.send(
-                copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
-                on: stream.connection
-            )
+        guard self.reactor.reserve(2, byteCount: 8192, on: stream.pointee.connection) else {
+            return false
         }
-        stream.sentPackets += 1
+        let agreement = self.resource(index).pointee.agreement
+        let memory = self.state.pointee.head
+        let count = packet.encode(
+            into: memory,
+            volume: volume,
+            trailing: Int(bytes),
+            under: agreement
+        )
+        _ = self.reactor.send(
+            copying: UnsafeRawBufferPointer(start: memory.baseAddress, count: count),
+            on: stream.pointee.connection
+        )
+        stream.pointee.sentPackets += 1
         guard buffer != .none else { return true }
         let isQueued = self.reactor.send(
             UnsafeRawBufferPointer(
                 start: self.reactor.buffers.payload(buffer),
                 count: Int(bytes)
             ),
-            on: stream.connection,
-            token: PeerToken(buffer: buffer, packet: stream.sentPackets).raw
+            on: stream.pointee.connection,
+            token: PeerToken(buffer: buffer, packet: stream.pointee.sentPackets).raw
         )
         if !isQueued { self.reactor.buffers.release(buffer) }
         return true
     }
 
     /// All packets of a bitmap at once: nothing may come between them.
-    private func sendBitmap(_ index: Int, _ stream: PeerStream, _ volume: UInt16) -> Bool {
+    private func sendBitmap(
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>,
+        _ volume: UInt16
+    ) -> Bool {
         let agreement = self.resource(index).pointee.agreement
         guard let number = self.number(index, volume) else { return true }
-        stream.sentPackets += 1
+        stream.pointee.sentPackets += 1
         return withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { memory in
             let trailing = UnsafeMutableRawBufferPointer(rebasing: memory[4096...])
-            while self.reactor.reserve(2, byteCount: 8192, on: stream.connection) {
+            while self.reactor.reserve(2, byteCount: 8192, on: stream.pointee.connection) {
                 guard
                     let next = self.resource(index).pointee.core.nextBitmapPacket(
                         volume,
@@ -118,15 +124,15 @@ extension EngineLoop {
                 )
                 _ = self.reactor.send(
                     copying: UnsafeRawBufferPointer(rebasing: memory[..<count]),
-                    on: stream.connection
+                    on: stream.pointee.connection
                 )
                 _ = self.reactor.send(
                     copying: UnsafeRawBufferPointer(rebasing: trailing[..<next.trailing]),
-                    on: stream.connection
+                    on: stream.pointee.connection
                 )
             }
             // The rest goes on from where the core's transfer stands.
-            stream.sentPackets -= 1
+            stream.pointee.sentPackets -= 1
             return false
         }
     }
@@ -139,7 +145,7 @@ extension EngineLoop {
 
     private func sendAuthentication(
         _ index: Int,
-        _ stream: PeerStream,
+        _ stream: UnsafeMutablePointer<PeerStream>,
         _ packet: Packet,
         _ bytes: ShortBytes
     ) -> Bool {
@@ -149,7 +155,7 @@ extension EngineLoop {
             for offset in 0..<bytes.count { memory[count + offset] = bytes[offset] }
             _ = self.reactor.send(
                 copying: UnsafeRawBufferPointer(rebasing: memory[..<(count + bytes.count)]),
-                on: stream.connection
+                on: stream.pointee.connection
             )
         }
         return true
@@ -158,10 +164,12 @@ extension EngineLoop {
     /// The kernel has taken the payload of a packet.
     func peerSent(_ index: Int, _ socket: PacketSocket, _ token: UInt64) {
         self.releaseSent(token)
-        guard socket == .data, let stream = self.stream(index, socket) else { return }
+        guard self.resource(index).pointee.core.awaitsSentPackets, socket == .data,
+            let stream = self.stream(index, socket)
+        else { return }
         let low = PeerToken(raw: token).packet
-        var packet = stream.sentPackets & ~0xFFFF_FFFF | low
-        if packet > stream.sentPackets { packet -= 1 << 32 }
+        var packet = stream.pointee.sentPackets & ~0xFFFF_FFFF | low
+        if packet > stream.pointee.sentPackets { packet -= 1 << 32 }
         self.deliver(.dataPacketsSent(packet), to: index)
     }
 
@@ -172,52 +180,55 @@ extension EngineLoop {
 
     func peerSendReady(_ index: Int, _ socket: PacketSocket) {
         guard let stream = self.stream(index, socket) else { return }
-        while !stream.unsent.isEmpty {
-            guard self.trySend(stream.unsent[0], index, stream) else {
+        while !stream.pointee.unsent.isEmpty {
+            guard self.trySend(stream.pointee.unsent[0], index, stream) else {
                 return self.deliver(.sendBlocked(socket), to: index)
             }
-            _ = stream.unsent.popFirst()
+            _ = stream.pointee.unsent.popFirst()
         }
-        stream.isSendBlocked = false
+        stream.pointee.isSendBlocked = false
         self.deliver(.sendDrained(socket), to: index)
     }
 
     // MARK: In
 
-    func receivePeer(_ index: Int, _ stream: PeerStream) {
-        guard !stream.isReceiving, self.isCurrent(index, stream) else { return }
-        if let incoming = stream.incoming {
+    func receivePeer(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
+        guard !stream.pointee.isReceiving, self.isCurrent(index, stream) else { return }
+        if let incoming = stream.pointee.incoming {
             let memory = UnsafeMutableRawBufferPointer(
                 start: self.reactor.buffers.payload(incoming.buffer) + incoming.filled,
                 count: incoming.frame.trailingByteCount - incoming.filled
             )
-            stream.isReceiving = self.reactor.receive(
-                on: stream.connection,
+            stream.pointee.isReceiving = self.reactor.receive(
+                on: stream.pointee.connection,
                 into: memory,
                 atLeast: memory.count
             )
             return
         }
-        stream.compact()
-        stream.isReceiving = self.reactor.receive(
-            on: stream.connection,
-            into: UnsafeMutableRawBufferPointer(rebasing: stream.stage[stream.staged.upperBound...])
+        stream.pointee.compact()
+        stream.pointee.isReceiving = self.reactor.receive(
+            on: stream.pointee.connection,
+            into: UnsafeMutableRawBufferPointer(
+                rebasing: stream.pointee.stage[stream.pointee.staged.upperBound...]
+            )
         )
     }
 
-    private func isCurrent(_ index: Int, _ stream: PeerStream) -> Bool {
+    private func isCurrent(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) -> Bool {
         self.state.pointee.resources.contains(index)
-            && self.stream(index, stream.socket) === stream
+            && self.stream(index, stream.pointee.socket) == stream
     }
 
     func peerReceived(_ index: Int, _ socket: PacketSocket, _ count: Int, isEnd: Bool) {
         guard let stream = self.stream(index, socket) else { return }
-        stream.isReceiving = false
-        if stream.incoming != nil {
-            stream.incoming?.filled += count
+        stream.pointee.isReceiving = false
+        if stream.pointee.incoming != nil {
+            stream.pointee.incoming?.filled += count
             if !isEnd { self.finishIncoming(index, stream) }
         } else {
-            stream.staged = stream.staged.lowerBound..<stream.staged.upperBound + count
+            stream.pointee.staged =
+                stream.pointee.staged.lowerBound..<stream.pointee.staged.upperBound + count
         }
         if isEnd {
             self.decodeStaged(index, stream)
@@ -229,9 +240,9 @@ extension EngineLoop {
     }
 
     /// Reads on when there is room for what the peer may ask.
-    private func receiveUnlessFull(_ index: Int, _ stream: PeerStream) {
+    private func receiveUnlessFull(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
         guard self.isCurrent(index, stream) else { return }
-        guard !stream.isStarved else {
+        guard !stream.pointee.isStarved else {
             self.state.pointee.hasBufferWaiters = true
             return
         }
@@ -241,18 +252,22 @@ extension EngineLoop {
     /// Memory, or room in the core's tables, has come back.
     func resumePeer(_ index: Int) {
         self.resumeReadsForPeer(index)
-        guard let stream = self.resource(index).pointee.data, stream.isStarved else { return }
-        stream.isStarved = false
+        guard let stream = self.resource(index).pointee.data, stream.pointee.isStarved else {
+            return
+        }
+        stream.pointee.isStarved = false
         self.decodeStaged(index, stream)
         self.receiveUnlessFull(index, stream)
     }
 
-    private func decodeStaged(_ index: Int, _ stream: PeerStream) {
-        while self.isCurrent(index, stream), stream.incoming == nil, !stream.staged.isEmpty {
-            if stream.socket == .data,
+    private func decodeStaged(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
+        while self.isCurrent(index, stream), stream.pointee.incoming == nil,
+            !stream.pointee.staged.isEmpty
+        {
+            if stream.pointee.socket == .data,
                 !self.resource(index).pointee.core.acceptsPeerRequests
             {
-                stream.isStarved = true
+                stream.pointee.isStarved = true
                 return
             }
             do throws(WireError) {
@@ -268,11 +283,13 @@ extension EngineLoop {
     }
 
     /// Takes the next packet from the stage; false if it has not all arrived or has no memory.
-    private func decodeNext(_ index: Int, _ stream: PeerStream) throws(WireError) -> Bool {
-        let bytes = UnsafeRawBufferPointer(rebasing: stream.stage[stream.staged])
+    private func decodeNext(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>)
+        throws(WireError) -> Bool
+    {
+        let bytes = UnsafeRawBufferPointer(rebasing: stream.pointee.stage[stream.pointee.staged])
         let progress = try PacketFrame.decode(
             bytes.bytes,
-            on: stream.socket,
+            on: stream.pointee.socket,
             under: self.resource(index).pointee.agreement
         )
         guard case .head(let frame) = progress else { return false }
@@ -286,7 +303,9 @@ extension EngineLoop {
         let trailing = UnsafeRawBufferPointer(
             rebasing: bytes[frame.headByteCount..<frame.headByteCount + frame.trailingByteCount]
         )
-        stream.staged = stream.staged.dropFirst(frame.headByteCount + frame.trailingByteCount)
+        stream.pointee.staged = stream.pointee.staged.dropFirst(
+            frame.headByteCount + frame.trailingByteCount
+        )
         self.deliver(frame, trailing, index, stream)
         return true
     }
@@ -295,7 +314,7 @@ extension EngineLoop {
         _ frame: PacketFrame,
         _ trailing: UnsafeRawBufferPointer,
         _ index: Int,
-        _ stream: PeerStream
+        _ stream: UnsafeMutablePointer<PeerStream>
     ) {
         let resource = self.resource(index)
         switch frame.packet {
@@ -308,16 +327,12 @@ extension EngineLoop {
                 into: &resource.pointee.actions
             )
             self.applyActions(of: index)
-        case .authChallenge, .authResponse:
-            let bytes = ShortBytes(trailing.prefix(ShortBytes.capacity)) ?? ShortBytes()
-            self.deliver(
-                .authentication(frame.packet, bytes, length: UInt32(trailing.count)),
-                to: index
-            )
+        case .authChallenge: self.deliver(.challenge, trailing, to: index)
+        case .authResponse: self.deliver(.response, trailing, to: index)
         default:
             self.deliver(
                 .packet(
-                    stream.socket,
+                    stream.pointee.socket,
                     volume: frame.header.volume,
                     frame.packet,
                     .none,
@@ -328,34 +343,47 @@ extension EngineLoop {
         }
     }
 
+    private func deliver(
+        _ step: AuthenticationStep,
+        _ trailing: UnsafeRawBufferPointer,
+        to index: Int
+    ) {
+        let bytes = ShortBytes(trailing.prefix(ShortBytes.capacity)) ?? ShortBytes()
+        self.deliver(.authentication(step, bytes, length: UInt32(trailing.count)), to: index)
+    }
+
     /// A packet with payload: staged bytes are moved to a buffer, the rest is received into it.
-    private func beginPayload(_ index: Int, _ stream: PeerStream, _ frame: PacketFrame) -> Bool {
+    private func beginPayload(
+        _ index: Int,
+        _ stream: UnsafeMutablePointer<PeerStream>,
+        _ frame: PacketFrame
+    ) -> Bool {
         guard let buffer = self.reactor.buffers.lease(max(1, frame.trailingByteCount)) else {
-            stream.isStarved = true
+            stream.pointee.isStarved = true
             return false
         }
-        stream.staged = stream.staged.dropFirst(frame.headByteCount)
-        let count = min(stream.staged.count, frame.trailingByteCount)
-        if let start = stream.stage.baseAddress {
+        stream.pointee.staged = stream.pointee.staged.dropFirst(frame.headByteCount)
+        let count = min(stream.pointee.staged.count, frame.trailingByteCount)
+        if let start = stream.pointee.stage.baseAddress {
             self.reactor.buffers.payload(buffer).copyMemory(
-                from: start + stream.staged.lowerBound,
+                from: start + stream.pointee.staged.lowerBound,
                 byteCount: count
             )
         }
-        stream.staged = stream.staged.dropFirst(count)
-        stream.incoming = IncomingPacket(frame: frame, buffer: buffer, filled: count)
+        stream.pointee.staged = stream.pointee.staged.dropFirst(count)
+        stream.pointee.incoming = IncomingPacket(frame: frame, buffer: buffer, filled: count)
         self.finishIncoming(index, stream)
         return true
     }
 
-    private func finishIncoming(_ index: Int, _ stream: PeerStream) {
-        guard let incoming = stream.incoming,
+    private func finishIncoming(_ index: Int, _ stream: UnsafeMutablePointer<PeerStream>) {
+        guard let incoming = stream.pointee.incoming,
             incoming.filled == incoming.frame.trailingByteCount
         else { return }
-        stream.incoming = nil
+        stream.pointee.incoming = nil
         self.deliver(
             .packet(
-                stream.socket,
+                stream.pointee.socket,
                 volume: incoming.frame.header.volume,
                 incoming.frame.packet,
                 incoming.buffer,
@@ -393,16 +421,16 @@ extension EngineLoop {
 
     /// Closes a socket after what is queued, and keeps its memory until the reactor has let go of
     /// it.
-    func closeStream(_ stream: PeerStream, afterPeer: Bool) {
-        self.state.pointee.owners[Int(stream.connection.slot)] = .none
-        while let action = stream.unsent.popFirst() {
+    func closeStream(_ stream: UnsafeMutablePointer<PeerStream>, afterPeer: Bool) {
+        self.state.pointee.owners[Int(stream.pointee.connection.slot)] = .none
+        while let action = stream.pointee.unsent.popFirst() {
             if case .send(_, _, _, let buffer, _) = action, buffer != .none {
                 self.reactor.buffers.release(buffer)
             }
         }
-        self.state.pointee.retiredStreams[stream.connection.slot] = stream
+        self.state.pointee.retiredStreams[stream.pointee.connection.slot] = stream
         self.reactor.close(
-            stream.connection,
+            stream.pointee.connection,
             deadline: self.reactor.now + .seconds(2),
             afterPeer: afterPeer
         )
@@ -410,10 +438,11 @@ extension EngineLoop {
 
     /// The reactor has let go of a connection: its memory may be used again.
     func releaseRetired(_ slot: UInt32) {
-        if let stream = self.state.pointee.retiredStreams.removeValue(forKey: slot),
-            let incoming = stream.incoming
-        {
-            self.reactor.buffers.release(incoming.buffer)
+        if let stream = self.state.pointee.retiredStreams.removeValue(forKey: slot) {
+            if let incoming = stream.pointee.incoming {
+                self.reactor.buffers.release(incoming.buffer)
+            }
+            PeerStream.destroy(stream)
         }
         self.state.pointee.retiredMemory.removeValue(forKey: slot)?.deallocate()
     }
@@ -423,7 +452,13 @@ extension EngineLoop {
         guard let peer = resource.pointee.peer, let digest = peer.digest else { return }
         let own = digest.authenticate(challenge, key: peer.secret)
         let expected = digest.authenticate(resource.pointee.ownChallenge, key: peer.secret)
-        self.deliver(.responsesComputed(own: own, expected: expected), to: index)
+        resource.pointee.core.receiveResponses(
+            own: own,
+            expected: expected,
+            at: self.reactor.now,
+            into: &resource.pointee.actions
+        )
+        self.applyActions(of: index)
     }
 }
 

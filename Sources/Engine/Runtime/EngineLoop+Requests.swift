@@ -105,11 +105,11 @@ extension EngineLoop {
     func serveBufferWaiters() {
         guard self.state.pointee.hasBufferWaiters else { return }
         self.state.pointee.hasBufferWaiters = false
-        for index in 0..<self.state.pointee.clients.capacity
+        for index in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(index) {
             self.serveBufferWaiters(index)
         }
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             self.resumePeer(index)
         }
@@ -326,17 +326,17 @@ extension EngineLoop {
 
     private func partDone(_ index: Int, _ slot: UInt32, _ error: ClientError?) {
         let client = self.client(index)
-        if let error { client.pointee.requests[Int(slot)].error = error }
-        client.pointee.requests[Int(slot)].pending -= 1
-        guard client.pointee.requests[Int(slot)].pending == 0 else { return }
-        let state = client.pointee.requests[Int(slot)]
-        if state.error == nil, let request = state.request,
+        let state = client.pointee.requests + Int(slot)
+        if let error { state.pointee.error = error }
+        state.pointee.pending -= 1
+        guard state.pointee.pending == 0 else { return }
+        if state.pointee.error == nil, let request = state.pointee.request,
             request.kind == .trim || request.kind == .writeZeroes,
-            state.nextOffset < request.offset + UInt64(request.byteCount)
+            state.pointee.nextOffset < request.offset + UInt64(request.byteCount)
         {
             return self.submitRangePortion(index, slot)
         }
-        self.tell(index, .completed(slot: slot, state.error.map(\.nbd)))
+        self.tell(index, .completed(slot: slot, state.pointee.error.map(\.nbd)))
     }
 
     private func resumeClient(_ index: Int) {

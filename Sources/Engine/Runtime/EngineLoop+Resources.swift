@@ -50,19 +50,47 @@ extension EngineLoop {
         }
     }
 
+    /// Not inlined: a look at a variable of this class costs an exclusivity check per action.
+    @inline(never)
     private func noteChange(_ index: Int, _ change: ResourceChange) {
         switch change {
         case .resource, .volume: self.refreshDirectory()
-        case .connection, .peerDevice: break
+        case .connection:
+            self.receiveMeta(index)
+            self.noteRefusal(index)
+        case .peerDevice: break
         }
         self.onChange?(index, change)
+    }
+
+    /// Says once why the connection stays StandAlone until an administrator acts.
+    private func noteRefusal(_ index: Int) {
+        let resource = self.resource(index)
+        guard resource.pointee.core.link == .standAlone,
+            case .refused(let refusal)? = resource.pointee.core.lastLoss
+        else {
+            resource.pointee.toldRefusal = nil
+            return
+        }
+        guard resource.pointee.toldRefusal != refusal else { return }
+        resource.pointee.toldRefusal = refusal
+        let reason =
+            switch refusal {
+            case .handshake:
+                resource.pointee.core.lastHandshakeFailure.map { "the handshake failed: \($0)" }
+                    ?? "the peer asked for what this node cannot do"
+            case .data(let refusal): refusal.text
+            case .diskTooSmall: "the peer's disk is smaller than what this node exposes"
+            case .invalidState(let code): "the peer's state must not be: \(code)"
+            }
+        self.log.warn("resource \(resource.pointee.name): StandAlone: \(reason)")
     }
 
     /// Tells the core whether a client uses the volume.
     func updateInUse(_ index: Int, _ volume: UInt16) {
         guard self.state.pointee.resources.contains(index) else { return }
         var isInUse = false
-        for client in 0..<self.state.pointee.clients.capacity
+        for client in 0..<self.state.pointee.clients.end
         where self.state.pointee.clients.contains(client) {
             let client = self.client(client)
             if client.pointee.resource == index, client.pointee.volume == volume,
@@ -77,7 +105,7 @@ extension EngineLoop {
     /// What NBD clients may see and use, after something has changed.
     func refreshDirectory() {
         var exports: [ExportDescription] = []
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             exports += self.exports(of: index)
         }

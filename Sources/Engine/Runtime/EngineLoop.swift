@@ -181,7 +181,7 @@ package final class EngineLoop {
 
     private var nextDeadline: Instant {
         var next = Instant.distantFuture
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             let resource = self.state.pointee.resources.address(index)
             next = min(next, resource.pointee.nextDeadline)
@@ -192,7 +192,7 @@ package final class EngineLoop {
 
     private func serveDeadlines() {
         let now = self.reactor.now
-        for index in 0..<self.state.pointee.resources.capacity
+        for index in 0..<self.state.pointee.resources.end
         where self.state.pointee.resources.contains(index) {
             let resource = self.state.pointee.resources.address(index)
             if resource.pointee.core.nextDeadline <= now { self.deliver(.timer, to: index) }

@@ -42,6 +42,8 @@ struct EngineState: ~Copyable {
     var pieces = SlotTable<Piece>(capacity: 65_536)
     let owners: UnsafeMutablePointer<ConnectionOwner>
     let fileOwners: UnsafeMutablePointer<FileOwner>
+    /// Where the head of a packet or reply is written before it is queued.
+    let head: UnsafeMutableRawBufferPointer
     /// Control path.
     var nbdListeners: [ListenerID] = []
     /// Those of `nbd-listen` in the options of resources, by address; all are in `nbdListeners`.
@@ -50,7 +52,7 @@ struct EngineState: ~Copyable {
     var directory = ExportDirectory([])
     var random: SeededRandom
     /// Memory of connections that are being closed, by slot.
-    var retiredStreams: [UInt32: PeerStream] = [:]
+    var retiredStreams: [UInt32: UnsafeMutablePointer<PeerStream>] = [:]
     var retiredMemory: [UInt32: UnsafeMutableRawBufferPointer] = [:]
     var nextClientDeadline = Instant.distantFuture
     /// Whether a client or a peer waits for a buffer.
@@ -58,10 +60,15 @@ struct EngineState: ~Copyable {
     var isStopping = false
     var stopDeadline = Instant.distantFuture
 
+    private static var headByteCount: Int {
+        max(ReplicationLimits.headByteCount, NBDLimits.replyHeadByteCountMaximum)
+    }
+
     init(connections: Int, files: Int, seed: UInt64) {
         self.random = SeededRandom(seed: seed)
         self.owners = .allocate(capacity: connections)
         self.owners.initialize(repeating: .none, count: connections)
+        self.head = .allocate(byteCount: Self.headByteCount, alignment: 16)
         self.fileOwners = .allocate(capacity: files)
         self.fileOwners.initialize(repeating: FileOwner(resource: 0, volume: 0), count: files)
     }
@@ -69,5 +76,7 @@ struct EngineState: ~Copyable {
     deinit {
         self.owners.deallocate()
         self.fileOwners.deallocate()
+        self.head.deallocate()
+        for stream in self.retiredStreams.values { PeerStream.destroy(stream) }
     }
 }

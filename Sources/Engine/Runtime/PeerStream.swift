@@ -6,7 +6,7 @@ import Reactor
 import Wire
 
 /// One socket of an established connection: bytes received and not yet decoded, and what is queued.
-final class PeerStream {
+struct PeerStream: ~Copyable {
     let connection: ConnectionID
     let socket: PacketSocket
     let stage: UnsafeMutableRawBufferPointer
@@ -20,7 +20,10 @@ final class PeerStream {
     /// Actions that wait for room in the send queue.
     var unsent = ActionQueue<ResourceAction>(capacity: 64)
 
-    init(connection: ConnectionID, socket: PacketSocket) {
+    /// Whether it waits for memory, or for room in the core's tables.
+    var isStarved = false
+
+    private init(connection: ConnectionID, socket: PacketSocket) {
         self.connection = connection
         self.socket = socket
         self.stage = .allocate(
@@ -29,13 +32,23 @@ final class PeerStream {
         )
     }
 
-    /// Whether it waits for memory, or for room in the core's tables.
-    var isStarved = false
-
     deinit { self.stage.deallocate() }
 
+    /// Makes a stream that stays where it is until it is destroyed.
+    static func make(connection: ConnectionID, socket: PacketSocket) -> UnsafeMutablePointer<Self> {
+        let stream = UnsafeMutablePointer<Self>.allocate(capacity: 1)
+        stream.initialize(to: Self(connection: connection, socket: socket))
+        return stream
+    }
+
+    /// Frees a stream and its stage.
+    static func destroy(_ stream: UnsafeMutablePointer<Self>) {
+        stream.deinitialize(count: 1)
+        stream.deallocate()
+    }
+
     /// Moves staged bytes to the front when little room is left behind them.
-    func compact() {
+    mutating func compact() {
         if self.staged.isEmpty {
             self.staged = 0..<0
         } else if self.stage.count - self.staged.upperBound < self.stage.count / 4,

@@ -15,7 +15,11 @@ struct ResourceDriver: ~Copyable {
     /// Whether actions are being carried out: nested events only add to them.
     var isApplying = false
 
-    var volumes: [UInt16: VolumeFiles] = [:]
+    var volumes: [UInt16: VolumeFiles] = [:] {
+        didSet { self.noteDataFiles() }
+    }
+    /// By volume: the file of its data, which each read and write looks up.
+    private(set) var dataFiles: [FileID?] = []
     var attaching: [UInt16: AttachProgress] = [:]
     /// By slot of the peer's request: the buffer that its read fills.
     let readBuffers: UnsafeMutablePointer<BufferHandle>
@@ -27,11 +31,13 @@ struct ResourceDriver: ~Copyable {
     var pairingActions = SocketPairing.Actions()
     var pairingSockets: [UInt32: PairingSocket] = [:]
     var listener: ListenerID?
-    var data: PeerStream?
-    var meta: PeerStream?
+    var data: UnsafeMutablePointer<PeerStream>?
+    var meta: UnsafeMutablePointer<PeerStream>?
     var agreement = WireAgreement.none
     /// When the connection counts as lost because its meta socket has ended.
     var lossDeadline = Instant.distantFuture
+    /// Why the connection is StandAlone, as the log has it.
+    var toldRefusal: ConnectionRefusal?
     var ownChallenge = ShortBytes()
     /// Commands of the control path that await their answers.
     var replies: [UInt32: @Sendable (StateChangeCode) -> Void] = [:]
@@ -45,18 +51,29 @@ struct ResourceDriver: ~Copyable {
         self.readBuffers.initialize(repeating: .none, count: readCapacity)
     }
 
-    deinit { self.readBuffers.deallocate() }
+    deinit {
+        self.readBuffers.deallocate()
+        if let data = self.data { PeerStream.destroy(data) }
+        if let meta = self.meta { PeerStream.destroy(meta) }
+    }
+
+    private mutating func noteDataFiles() {
+        let end = self.volumes.keys.max().map { Int($0) + 1 } ?? 0
+        self.dataFiles = (0..<end).map { self.volumes[UInt16($0)]?.data }
+    }
 
     /// When the pairing of sockets wants to be told the time.
     var pairingDeadline: Instant {
-        switch self.pairing {
-        case .some(let pairing): pairing.nextDeadline
-        case .none: .distantFuture
+        mutating get {
+            switch self.pairing {
+            case .some(let pairing): pairing.nextDeadline
+            case .none: .distantFuture
+            }
         }
     }
 
     var nextDeadline: Instant {
-        min(self.core.nextDeadline, self.pairingDeadline, self.lossDeadline)
+        mutating get { min(self.core.nextDeadline, self.pairingDeadline, self.lossDeadline) }
     }
 }
 
@@ -108,8 +125,10 @@ package struct PeerConfiguration: Sendable {
 /// A socket that may become one of the two.
 struct PairingSocket {
     var connection: ConnectionID
-    /// Whether it was dialled and is not connected yet.
-    var isDialling = false
+    /// Whether the pairing knows the socket: it was accepted, or its dial has succeeded.
+    ///
+    /// The kernel forgets that when the peer resets the connection.
+    var isConnected = false
     /// Holds the first packet of an accepted socket.
     var header: UnsafeMutableRawBufferPointer?
 }

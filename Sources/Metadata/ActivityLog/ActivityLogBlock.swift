@@ -25,8 +25,6 @@ package enum ActivityLogBlock {
     package static let noSlot: UInt16 = 0xFFFF
     /// In place of an extent: the slot is free.
     package static let noExtent: UInt32 = 0xFFFF_FFFF
-    /// The bytes of the volume that one extent covers.
-    package static let extentBytes: UInt64 = 4 << 20
 
     static let magicValue: UInt32 = 0x69CB_65A2
 

@@ -24,6 +24,17 @@ struct ConfiguredConnection {
                 description: "connection \(self.name): bwlimit is not supported yet; remove it"
             )
         }
+        guard options.readLoops == 1 else {
+            throw ToolError(
+                description: "connection \(self.name): read-loops is not supported yet; remove it"
+            )
+        }
+        guard !options.compresses else {
+            throw ToolError(
+                description: "connection \(self.name): compression is not supported yet; remove it,"
+                    + " and write plugin { compressor zstd level 1; }"
+            )
+        }
         var arguments = RelayArguments(
             name: self.name,
             resource: self.resource,
@@ -35,6 +46,8 @@ struct ConfiguredConnection {
             engine: self.address(self.connection.engine),
             memoryLimit: UInt64(options.memoryLimit.bytes)
         )
+        arguments.receiveMemoryLimit = UInt64(options.receiveMemoryLimit.bytes)
+        arguments.pingTimeoutMilliseconds = options.pingTimeout.milliseconds
         arguments.sendBufferByteCount = UInt64(options.sendBufferSize.bytes)
         arguments.receiveBufferByteCount = UInt64(options.receiveBufferSize.bytes)
         arguments.steps = try options.plugins.map(self.step)

@@ -54,9 +54,6 @@ package struct NBDExtentList: Sendable, BitwiseCopyable {
     /// The number of extents of the reply, at least 1.
     package var count: Int { max(self.used, 1) }
 
-    /// The number of bytes that the extents appended so far cover.
-    package var coveredByteCount: UInt32 { self.covered }
-
     /// Whether the range is covered, so that nothing more need be looked up.
     ///
     /// A full list that does not cover the range still takes more of the last status.

@@ -20,7 +20,6 @@ package enum NBDLimits {
     package static var optionHeaderByteCount: Int { 16 }
     package static var optionReplyHeaderByteCount: Int { 20 }
     package static var requestByteCount: Int { 28 }
-    package static var simpleReplyByteCount: Int { 16 }
     package static var structuredReplyByteCount: Int { 20 }
 
     /// The longest string of the protocol: names, descriptions, messages, queries.
@@ -67,44 +66,50 @@ package struct NBDClientFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
 }
 
 /// What an export can do.
-package struct NBDTransmissionFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
+public struct NBDTransmissionFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    /// The bits as they are sent.
+    public let rawValue: UInt16
 
-    package static var hasFlags: Self { Self(rawValue: 1 << 0) }
-    package static var readOnly: Self { Self(rawValue: 1 << 1) }
-    package static var sendFlush: Self { Self(rawValue: 1 << 2) }
-    package static var sendForcedUnitAccess: Self { Self(rawValue: 1 << 3) }
-    package static var rotational: Self { Self(rawValue: 1 << 4) }
-    package static var sendTrim: Self { Self(rawValue: 1 << 5) }
-    package static var sendWriteZeroes: Self { Self(rawValue: 1 << 6) }
-    package static var sendDoNotFragment: Self { Self(rawValue: 1 << 7) }
-    package static var canMultiConnection: Self { Self(rawValue: 1 << 8) }
-    package static var sendCache: Self { Self(rawValue: 1 << 10) }
-    package static var sendFastZero: Self { Self(rawValue: 1 << 11) }
+    /// Takes any bits.
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    @inlinable package static var hasFlags: Self { Self(rawValue: 1 << 0) }
+    @inlinable package static var readOnly: Self { Self(rawValue: 1 << 1) }
+    @inlinable package static var sendFlush: Self { Self(rawValue: 1 << 2) }
+    @inlinable package static var sendForcedUnitAccess: Self { Self(rawValue: 1 << 3) }
+    @inlinable package static var rotational: Self { Self(rawValue: 1 << 4) }
+    @inlinable package static var sendTrim: Self { Self(rawValue: 1 << 5) }
+    @inlinable package static var sendWriteZeroes: Self { Self(rawValue: 1 << 6) }
+    @inlinable package static var sendDoNotFragment: Self { Self(rawValue: 1 << 7) }
+    @inlinable package static var canMultiConnection: Self { Self(rawValue: 1 << 8) }
+    @inlinable package static var sendCache: Self { Self(rawValue: 1 << 10) }
+    @inlinable package static var sendFastZero: Self { Self(rawValue: 1 << 11) }
 }
 
 /// How one request is to be carried out.
-package struct NBDCommandFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
+public struct NBDCommandFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    /// The bits as they are sent.
+    public let rawValue: UInt16
+
+    /// Takes any bits.
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// Answer only when the data is on stable storage.
-    package static var forcedUnitAccess: Self { Self(rawValue: 1 << 0) }
+    @inlinable package static var forcedUnitAccess: Self { Self(rawValue: 1 << 0) }
     /// Write-zeroes may not deallocate.
-    package static var noHole: Self { Self(rawValue: 1 << 1) }
+    @inlinable package static var noHole: Self { Self(rawValue: 1 << 1) }
     /// Read: at most one content chunk.
-    package static var doNotFragment: Self { Self(rawValue: 1 << 2) }
+    @inlinable package static var doNotFragment: Self { Self(rawValue: 1 << 2) }
     /// Block status: one extent.
-    package static var requestOne: Self { Self(rawValue: 1 << 3) }
+    @inlinable package static var requestOne: Self { Self(rawValue: 1 << 3) }
     /// Write-zeroes: fail rather than be as slow as a write.
-    package static var fastZero: Self { Self(rawValue: 1 << 4) }
+    @inlinable package static var fastZero: Self { Self(rawValue: 1 << 4) }
 }
 
 /// The command of a request.
 ///
 /// CACHE, RESIZE and others are refused as unknown.
-package enum NBDCommand: UInt16, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public enum NBDCommand: UInt16, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case read = 0
     case write = 1
     case disconnect = 2
@@ -115,7 +120,7 @@ package enum NBDCommand: UInt16, Hashable, Sendable, BitwiseCopyable, CaseIterab
 }
 
 /// The error of a reply; the values are the protocol's, whatever the system's are.
-package enum NBDError: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public enum NBDError: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     /// EPERM
     case notPermitted = 1
     /// EIO

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Primitives
+
 extension Packet {
     /// Decodes the fixed part of the packet that `header` announces from the bytes behind the
     /// header.
@@ -27,6 +29,17 @@ extension Packet {
             agreement: agreement
         )
         return try Self.decode(header.command, fields)
+    }
+
+    /// Decodes the acknowledgement that `header` announces; `bytes` are the 24 behind it.
+    static func decodeAck(
+        _ header: PacketHeader,
+        _ bytes: RawSpan,
+        under agreement: WireAgreement
+    ) throws(WireError) -> BlockAck {
+        invariant(bytes.byteCount >= 24, "the fixed part of an acknowledgement")
+        let reader = PacketReader(bytes)
+        return try PacketFields(reader: reader, header: header, agreement: agreement).ack()
     }
 
     private static func decode(

@@ -21,6 +21,9 @@ extension Packet {
             memory.count >= ReplicationLimits.headByteCount,
             "memory for any packet's header and fixed part"
         )
+        if case .data(let header) = self, agreement.version >= 100 {
+            return header.encodeWrite(into: memory, volume, trailing, under: agreement)
+        }
         let command = self.command
         invariant(command.isAllowed(under: agreement), "a packet that the agreement has")
         let length = UInt32(self.fixedByteCount(under: agreement) + trailing)
@@ -230,6 +233,32 @@ extension CompressedBitmapHeader {
 }
 
 extension DataHeader {
+    /// P_DATA with the newest header, what nearly all packets are: without a look at the tables of
+    /// all packets.
+    fileprivate func encodeWrite(
+        into memory: UnsafeMutableRawBufferPointer,
+        _ volume: UInt16,
+        _ trailing: Int,
+        under agreement: WireAgreement
+    ) -> Int {
+        let payload = trailing - Int(agreement.digestByteCount)
+        invariant(
+            payload >= 512 && payload <= Int(agreement.payloadLimit),
+            "a packet within its limits"
+        )
+        var writer = PacketWriter(memory)
+        writer.bigEndian(HeaderFormat.h100.magic)
+        writer.bigEndian(volume)
+        writer.bigEndian(PacketCommand.data.rawValue)
+        writer.bigEndian(UInt32(Self.byteCount + trailing))
+        writer.raw(UInt32(0))
+        self.write(into: &writer)
+        return writer.count
+    }
+
+    private static var byteCount: Int { 24 }
+
+    @inline(__always)
     fileprivate func write(into writer: inout PacketWriter) {
         writer.bigEndian(self.sector)
         writer.raw(self.blockID.rawValue)

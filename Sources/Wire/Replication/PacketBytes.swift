@@ -12,22 +12,27 @@ struct PacketReader: ~Escapable {
     @_lifetime(copy bytes)
     init(_ bytes: RawSpan) { self.bytes = bytes }
 
+    @inline(__always)
     func byte(at offset: Int) -> UInt8 {
         self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
     }
 
+    @inline(__always)
     func bigEndian16(at offset: Int) -> UInt16 {
         UInt16(bigEndian: self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
     }
 
+    @inline(__always)
     func bigEndian32(at offset: Int) -> UInt32 {
         UInt32(bigEndian: self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
 
+    @inline(__always)
     func bigEndian64(at offset: Int) -> UInt64 {
         UInt64(bigEndian: self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
+    @inline(__always)
     func littleEndian64(at offset: Int) -> UInt64 {
         UInt64(
             littleEndian: self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
@@ -35,11 +40,13 @@ struct PacketReader: ~Escapable {
     }
 
     /// Four bytes that are only ever echoed: never swapped.
+    @inline(__always)
     func raw32(at offset: Int) -> UInt32 {
         self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self)
     }
 
     /// Eight bytes that are only ever echoed: never swapped.
+    @inline(__always)
     func raw64(at offset: Int) -> UInt64 {
         self.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
@@ -54,18 +61,28 @@ struct PacketWriter {
 
     init(_ memory: UnsafeMutableRawBufferPointer) { self.memory = memory }
 
+    @inline(__always)
     mutating func byte(_ value: UInt8) { self.append(value) }
+    @inline(__always)
     mutating func bigEndian(_ value: UInt16) { self.append(value.bigEndian) }
+    @inline(__always)
     mutating func bigEndian(_ value: UInt32) { self.append(value.bigEndian) }
+    @inline(__always)
     mutating func bigEndian(_ value: UInt64) { self.append(value.bigEndian) }
+    @inline(__always)
     mutating func littleEndian(_ value: UInt64) { self.append(value.littleEndian) }
+    @inline(__always)
     mutating func raw(_ value: UInt32) { self.append(value) }
+    @inline(__always)
     mutating func raw(_ value: UInt64) { self.append(value) }
 
     mutating func zeroes(_ count: Int) {
-        for _ in 0..<count { self.append(UInt8(0)) }
+        invariant(count <= self.memory.count - self.count, "memory for a packet's head")
+        for offset in self.count..<self.count + count { self.memory[offset] = 0 }
+        self.count += count
     }
 
+    @inline(__always)
     private mutating func append<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
         let size = MemoryLayout<Value>.size
         invariant(size <= self.memory.count - self.count, "memory for a packet's head")

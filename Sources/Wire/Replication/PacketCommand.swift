@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The TCP connection of a pair that a packet travels on.
-package enum PacketSocket: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public enum PacketSocket: Hashable, Sendable, BitwiseCopyable, CaseIterable {
     /// Freshly accepted: the first packet says which of the others it becomes.
     case undecided
     case data

@@ -154,6 +154,7 @@ package struct PacketFrame: Hashable, Sendable, BitwiseCopyable {
         on socket: PacketSocket,
         under agreement: WireAgreement
     ) throws(WireError) -> Progress {
+        if let frame = Self.writeAck(bytes, on: socket, under: agreement) { return .head(frame) }
         guard let header = try PacketHeader.decode(bytes, on: socket, under: agreement) else {
             return .incomplete(needed: bytes.byteCount < 8 ? 8 : 16)
         }
@@ -172,6 +173,38 @@ package struct PacketFrame: Hashable, Sendable, BitwiseCopyable {
                 headByteCount: headCount,
                 trailingByteCount: headerCount + Int(header.length) - headCount
             )
+        )
+    }
+
+    /// A whole P_WRITE_ACK with the newest header, what nearly all packets to a Primary are:
+    /// without a look at the tables of all packets.
+    ///
+    /// Nil for anything else, and for one that breaks a rule.
+    private static func writeAck(
+        _ bytes: RawSpan,
+        on socket: PacketSocket,
+        under agreement: WireAgreement
+    ) -> PacketFrame? {
+        guard bytes.byteCount >= 40, socket == .meta, agreement.version >= 100 else { return nil }
+        let reader = PacketReader(bytes)
+        guard reader.bigEndian32(at: 0) == HeaderFormat.h100.magic,
+            reader.bigEndian16(at: 6) == PacketCommand.writeAck.rawValue,
+            reader.bigEndian32(at: 8) == 24, reader.bigEndian32(at: 12) == 0
+        else { return nil }
+        let header = PacketHeader(
+            command: .writeAck,
+            volume: reader.bigEndian16(at: 4),
+            length: 24,
+            format: .h100
+        )
+        guard
+            let ack = try? Packet.decodeAck(header, bytes.extracting(16..<40), under: agreement)
+        else { return nil }
+        return PacketFrame(
+            header: header,
+            packet: .writeAck(ack),
+            headByteCount: 40,
+            trailingByteCount: 0
         )
     }
 }

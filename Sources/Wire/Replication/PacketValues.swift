@@ -22,28 +22,30 @@ package struct BarrierNumber: RawRepresentable, Hashable, Sendable, BitwiseCopya
 /// The `dp_flags` of a write (§3.2).
 ///
 /// Unknown bits are kept and ignored.
-package struct DataFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
-    package let rawValue: UInt32
+public struct DataFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    /// The bits as they are sent.
+    public let rawValue: UInt32
 
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// Takes any bits.
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// The application marked the request synchronous.
-    package static let synchronous = Self(rawValue: 0x002)
+    @inlinable package static var synchronous: Self { Self(rawValue: 0x002) }
     /// The sender resyncs: a receiver that has written the range may clear its bits.
-    package static let maySetInSync = Self(rawValue: 0x004)
-    package static let unplug = Self(rawValue: 0x008)
+    @inlinable package static var maySetInSync: Self { Self(rawValue: 0x004) }
+    @inlinable package static var unplug: Self { Self(rawValue: 0x008) }
     /// Force unit access: durable before the ack.
-    package static let fua = Self(rawValue: 0x010)
+    @inlinable package static var fua: Self { Self(rawValue: 0x010) }
     /// What was written before is durable before this write begins.
-    package static let flush = Self(rawValue: 0x020)
+    @inlinable package static var flush: Self { Self(rawValue: 0x020) }
     /// With P_TRIM; with P_ZEROES: the range may be deallocated.
-    package static let discard = Self(rawValue: 0x040)
+    @inlinable package static var discard: Self { Self(rawValue: 0x040) }
     /// The receiver must send P_RECV_ACK (protocol B).
-    package static let sendReceiveAck = Self(rawValue: 0x080)
+    @inlinable package static var sendReceiveAck: Self { Self(rawValue: 0x080) }
     /// The receiver must send P_WRITE_ACK (protocol C).
-    package static let sendWriteAck = Self(rawValue: 0x100)
-    package static let writeSame = Self(rawValue: 0x200)
-    package static let zeroes = Self(rawValue: 0x400)
+    @inlinable package static var sendWriteAck: Self { Self(rawValue: 0x100) }
+    @inlinable package static var writeSame: Self { Self(rawValue: 0x200) }
+    @inlinable package static var zeroes: Self { Self(rawValue: 0x400) }
 }
 
 /// The flags of P_UUIDS (§4.7).
@@ -89,7 +91,7 @@ package struct SizesFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
 }
 
 /// When a write counts as done: protocol A, B or C.
-package enum ReplicationProtocol: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public enum ReplicationProtocol: UInt32, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case a = 1
     case b = 2
     case c = 3
@@ -131,20 +133,25 @@ package enum AfterSplitBrainPolicy: UInt32, Hashable, Sendable, BitwiseCopyable,
     }
 }
 
-/// The name of a digest algorithm, at most 63 bytes, in place.
+/// The name of a digest algorithm, in place.
 ///
-/// Empty means none.
+/// Empty means none. Own names have at most ``AlgorithmName/byteCountMaximum`` bytes, which all
+/// that are in use do. Of a longer one that the peer sends one byte more is kept: enough to see
+/// that it is none of ours, and packets stay small.
 package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
-    private var bytes: InlineArray<64, UInt8>
+    /// The most bytes of an own name.
+    package static let byteCountMaximum = 22
+
+    private var bytes: InlineArray<24, UInt8>
 
     /// No algorithm.
     package init() { self.bytes = .init(repeating: 0) }
 
-    /// The name `text`; nil if it has more than 63 bytes or a NUL.
+    /// The name `text`; nil if it is too long or has a NUL.
     package init?(_ text: String) {
         // Not filled in `self`: see `ShortBytes` for what the optimiser makes of that.
-        var bytes = InlineArray<64, UInt8>(repeating: 0)
-        guard text.utf8.count < ReplicationLimits.algorithmNameByteCount else { return nil }
+        var bytes = InlineArray<24, UInt8>(repeating: 0)
+        guard text.utf8.count <= Self.byteCountMaximum else { return nil }
         for (index, byte) in text.utf8.enumerated() {
             guard byte != 0 else { return nil }
             bytes[index] = byte
@@ -156,14 +163,14 @@ package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
     ///
     /// What follows it is ignored.
     init?(_ reader: borrowing PacketReader, at offset: Int, count: Int) {
-        var bytes = InlineArray<64, UInt8>(repeating: 0)
+        var bytes = InlineArray<24, UInt8>(repeating: 0)
         for index in 0..<min(count, ReplicationLimits.algorithmNameByteCount) {
             let byte = reader.byte(at: offset + index)
             guard byte != 0 else {
                 self.bytes = bytes
                 return
             }
-            bytes[index] = byte
+            if index <= Self.byteCountMaximum { bytes[index] = byte }
         }
         return nil
     }
@@ -180,7 +187,7 @@ package struct AlgorithmName: Hashable, Sendable, BitwiseCopyable {
 
     /// The name and as many zeroes as make `count` bytes.
     func write(_ count: Int, into writer: inout PacketWriter) {
-        for index in 0..<count { writer.byte(self.bytes[index]) }
+        for index in 0..<count { writer.byte(index < self.bytes.count ? self.bytes[index] : 0) }
     }
 
     package static func == (left: Self, right: Self) -> Bool {

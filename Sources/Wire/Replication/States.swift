@@ -3,7 +3,7 @@
 /// The role of a node for one resource.
 ///
 /// Raw values are those of the state word.
-package enum Role: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
+public enum Role: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
     case unknown = 0
     case primary = 1
     case secondary = 2
@@ -21,7 +21,7 @@ package enum Role: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
 /// The state of a backing disk, worst to best.
 ///
 /// Raw values are those of DRBD 8.4's state word (protocol below 110), which has no Detaching.
-package enum DiskState: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
+public enum DiskState: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
     case diskless = 0
     case attaching = 1
     case failed = 2
@@ -47,14 +47,15 @@ package enum DiskState: UInt8, Sendable, Hashable, Comparable, CaseIterable, Bit
         }
     }
 
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    /// Compares the raw values.
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// The `conn` field of the state word: connection states up to `connected` of the connection (here
 /// ``wfReportParams``), replication states above.
 ///
 /// Raw values are those on the wire; their order matters to the rules of the protocol.
-package enum ConnectionCode: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
+public enum ConnectionCode: UInt8, Sendable, Hashable, Comparable, CaseIterable, BitwiseCopyable {
     case standAlone = 0
     case disconnecting = 1
     case unconnected = 2
@@ -80,7 +81,8 @@ package enum ConnectionCode: UInt8, Sendable, Hashable, Comparable, CaseIterable
     case ahead = 22
     case behind = 23
 
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    /// Compares the raw values.
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
     /// The connection state that status output shows for it (DRBD 9's names).
     package var connectionName: StaticString {

@@ -273,10 +273,10 @@ struct PacketTests {
         }
     }
 
-    @Test func `names keep at most 63 bytes and end at their NUL`() {
-        #expect(AlgorithmName(String(repeating: "x", count: 64)) == nil)
+    @Test func `own names keep at most 22 bytes and end at their NUL`() {
+        #expect(AlgorithmName(String(repeating: "x", count: 23)) == nil)
         #expect(AlgorithmName("a\0b") == nil)
-        let longest = String(repeating: "x", count: 63)
+        let longest = String(repeating: "x", count: 22)
         #expect(AlgorithmName(longest)?.description == longest)
         #expect(AlgorithmName("")?.isEmpty == true)
         #expect(AlgorithmName("sha1") != AlgorithmName("SHA1"))

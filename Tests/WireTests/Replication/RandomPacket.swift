@@ -191,7 +191,7 @@ private struct Draw {
     }
 
     private mutating func name() -> AlgorithmName {
-        let letters = (0..<self.random.below(64)).map { _ in
+        let letters = (0..<self.random.below(23)).map { _ in
             Character(Unicode.Scalar(UInt8(33 + self.random.below(90))))
         }
         return AlgorithmName(String(letters)) ?? AlgorithmName()

@@ -40,11 +40,17 @@ int clinux_unacknowledged_byte_count(int descriptor);
 // Whether a TCP socket is closed by a reset or by both ends: 1 or 0 (TCP_INFO).
 int clinux_is_tcp_closed(int descriptor);
 
+// Whether neither end of a TCP socket has ended its stream: 1 or 0 (TCP_INFO).
+int clinux_is_tcp_established(int descriptor);
+
 // The process, user and group at the other end of a unix socket (SO_PEERCRED).
 int clinux_peer_credentials(int descriptor, int32_t *process, uint32_t *user, uint32_t *group);
 
 // Raises the limit of locked memory as far as the process may.
 int clinux_raise_locked_memory_limit(void);
+
+// How often the calling thread has given up the processor of its own accord.
+int64_t clinux_count_sleeps(void);
 
 // A counter that wakes a ring, read and written as 8 bytes.
 int clinux_make_event_counter(void);

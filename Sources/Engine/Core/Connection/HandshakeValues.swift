@@ -9,13 +9,14 @@ package struct ShortBytes: Sendable, BitwiseCopyable {
     package static let capacity = 64
 
     private let storage: InlineArray<64, UInt8>
+    private let length: UInt8
     /// The number of bytes.
-    package let count: Int
+    package var count: Int { Int(self.length) }
 
     /// Creates an empty value.
     package init() {
         self.storage = InlineArray(repeating: 0)
-        self.count = 0
+        self.length = 0
     }
 
     /// Copies `bytes`; nil if there are more than ``capacity``.
@@ -31,7 +32,7 @@ package struct ShortBytes: Sendable, BitwiseCopyable {
             count += 1
         }
         self.storage = storage
-        self.count = count
+        self.length = UInt8(count)
     }
 
     /// The byte at `index`.

@@ -134,25 +134,33 @@ package struct Liveness: ~Copyable {
         return next
     }
 
+    /// Takes an event that calls for nothing to be done; false for any other.
+    package mutating func note(_ event: Event, at now: Instant) -> Bool {
+        switch event {
+        case .metaReceived: self.lastMeta = now
+        case .dataReceived: self.lastData = now
+        case .acknowledged:
+            self.lastMeta = now
+            self.lastProgress = now
+        case .oldestRequest(let sentAt): self.oldestRequest = sentAt
+        case .pingAnswered, .dataSendBlocked, .dataSendDrained, .metaSendBlocked, .metaSendDrained,
+            .pingWanted, .deadline:
+            return false
+        }
+        return true
+    }
+
     /// Takes one event and appends what the driver must do about it.
     package mutating func receive(_ event: Event, at now: Instant, into actions: inout Actions) {
-        guard !self.hasEnded else { return }
+        guard !self.hasEnded, !self.note(event, at: now) else { return }
         switch event {
-        case .metaReceived:
-            self.lastMeta = now
+        case .metaReceived, .dataReceived, .acknowledged, .oldestRequest: break
         case .pingAnswered:
             self.lastMeta = now
             // An answer without a ping is the peer's fault and harmless.
             guard self.pingsAnswered < self.pingsSent else { return }
             self.pingsAnswered += 1
             actions.append(.pingDone(number: self.pingsAnswered))
-        case .dataReceived:
-            self.lastData = now
-        case .acknowledged:
-            self.lastMeta = now
-            self.lastProgress = now
-        case .oldestRequest(let sentAt):
-            self.oldestRequest = sentAt
         case .dataSendBlocked:
             self.dataStall = SendStall(since: now, nextPing: now + self.timing.timeout)
         case .dataSendDrained:

@@ -4,8 +4,9 @@ package import Primitives
 package import Wire
 
 /// A request of an NBD client that has been checked completely: range, length, alignment and flags.
-package struct ExportRequest: Hashable, Sendable, BitwiseCopyable {
-    package enum Kind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable {
+public struct ExportRequest: Hashable, Sendable, BitwiseCopyable {
+    /// The command.
+    public enum Kind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable {
         case read
         case write
         case flush

@@ -110,15 +110,17 @@ package struct ExportSession: ~Copyable {
 
     /// Takes messages from the start of `bytes`, the client's staged bytes, and returns how many
     /// bytes it has consumed: 0 if the first message is not complete, or nothing is wanted now.
+    ///
+    /// `exports` is looked at in negotiation only.
     package mutating func receive(
         _ bytes: RawSpan,
-        exports: borrowing ExportDirectory,
+        exports: @autoclosure () -> ExportDirectory,
         at now: Instant,
         into actions: inout Actions
     ) -> Int {
         switch self.phase {
         case .negotiating:
-            return self.negotiate(bytes, exports: exports, into: &actions)
+            return self.negotiate(bytes, exports: exports(), into: &actions)
         case .transmitting:
             return self.transmit(bytes, at: now, into: &actions)
         case .draining, .closed, .finished:
@@ -129,7 +131,7 @@ package struct ExportSession: ~Copyable {
     /// Takes one event and appends what the driver must do about it.
     package mutating func receive(
         _ event: ExportEvent,
-        exports: borrowing ExportDirectory,
+        exports: @autoclosure () -> ExportDirectory,
         at now: Instant,
         into actions: inout Actions
     ) {
@@ -139,7 +141,7 @@ package struct ExportSession: ~Copyable {
             self.nextDeadline = now + ExportLimits.negotiationTime
             self.sendOutput(then: .negotiate, into: &actions)
         case .outputSent:
-            self.outputSent(exports: exports, into: &actions)
+            self.outputSent(exports: exports(), into: &actions)
         case .payloadRead(let slot):
             self.transmission?.payloadRead(slot, isOpen: isOpen, into: &actions)
         case .completed(let slot, let error):

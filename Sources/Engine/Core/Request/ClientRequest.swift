@@ -6,8 +6,9 @@ package import Primitives
 ///
 /// The export's driver cuts larger NBD requests into pieces, so that one piece touches at most two
 /// extents of the activity log and one packet carries it to the peer.
-package struct ClientRequest: Hashable, Sendable, BitwiseCopyable {
-    package enum Kind: UInt8, Hashable, Sendable, BitwiseCopyable {
+public struct ClientRequest: Hashable, Sendable, BitwiseCopyable {
+    /// What is to be done.
+    public enum Kind: UInt8, Hashable, Sendable, BitwiseCopyable {
         case read
         case write
         /// Later reads of the range return zeroes or, between flushes, the old content.
@@ -56,7 +57,7 @@ package struct ClientRequest: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// Why a request of the application failed.
-package enum ClientError: UInt8, Hashable, Sendable, BitwiseCopyable {
+public enum ClientError: UInt8, Hashable, Sendable, BitwiseCopyable {
     /// No copy of the data could be read or written.
     case io
     /// The backing storage is full.

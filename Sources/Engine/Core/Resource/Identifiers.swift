@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a disk operation is for: it comes back with the completion, unchanged.
-package struct IOToken: Hashable, Sendable, BitwiseCopyable {
+public struct IOToken: Hashable, Sendable, BitwiseCopyable {
     /// The part of the core that asked.
-    package enum Purpose: UInt8, Sendable, Hashable, BitwiseCopyable {
+    public enum Purpose: UInt8, Sendable, Hashable, BitwiseCopyable {
         /// `slot` is a request of the application.
         case requestRead, requestWrite
         /// `slot` is a write that the peer sent.
@@ -30,7 +30,7 @@ package struct IOToken: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// How a disk operation ended.
-package enum IOResult: Hashable, Sendable, BitwiseCopyable {
+public enum IOResult: Hashable, Sendable, BitwiseCopyable {
     case success
     /// The kernel's error number.
     case failure(errno: Int32)

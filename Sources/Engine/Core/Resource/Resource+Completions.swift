@@ -146,6 +146,15 @@ extension Resource {
         }
     }
 
+    /// Whether ``ResourceEvent/dataPacketsSent(_:)`` is of interest: with protocol A only.
+    ///
+    /// Mutating because a getter's resource would be copied.
+    package var awaitsSentPackets: Bool {
+        mutating get {
+            self.parameters.network.replicationProtocol == .a && self.nextHandOver != Request.none
+        }
+    }
+
     /// Protocol A: writes whose packets the kernel has taken may complete.
     mutating func dataPacketsSent(_ count: UInt64, at now: Instant) {
         guard self.parameters.network.replicationProtocol == .a else { return }
@@ -191,6 +200,7 @@ extension Resource {
     }
 
     /// A write has succeeded if one copy that counts has it.
+    @inline(__always)
     private func outcomeOfWrite(_ slot: UInt32) -> ClientError? {
         let flags = self.requests[slot].flags
         if flags.contains(.localDone), !flags.contains(.peerIsOnlyCopy) { return nil }

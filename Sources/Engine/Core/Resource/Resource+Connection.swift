@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Primitives
+package import Primitives
 import Wire
 
 /// The handshake of the connection, and the watch over a connection that stands.
@@ -45,11 +45,11 @@ extension Resource {
                 self.agreement = agreement
                 self.actions.append(.adopt(agreement))
             case .sendChallenge(let bytes):
-                self.actions.append(.sendAuthentication(.authChallenge, bytes))
+                self.actions.append(.sendAuthentication(.challenge, bytes))
             case .computeResponses(let challenge):
                 self.actions.append(.computeResponses(to: challenge))
             case .sendResponse(let bytes):
-                self.actions.append(.sendAuthentication(.authResponse, bytes))
+                self.actions.append(.sendAuthentication(.response, bytes))
             case .sendParameters(let parameters): self.sendProtocol(parameters)
             case .established: self.established(at: now)
             case .close(let reason, let retry): self.handshakeFailed(reason, retry, at: now)
@@ -89,8 +89,21 @@ extension Resource {
         self.actions.append(.changed(.connection))
     }
 
+    /// Takes the keyed digests that ``ResourceAction/computeResponses(to:)`` asked for.
+    package mutating func receiveResponses(
+        own: ShortBytes,
+        expected: ShortBytes,
+        at now: Instant,
+        into actions: inout ActionQueue<ResourceAction>
+    ) {
+        swap(&self.actions, &actions)
+        self.handshake(.responsesComputed(own: own, expected: expected), at: now)
+        while let event = self.deferred.popFirst() { self.handle(event, at: now) }
+        swap(&self.actions, &actions)
+    }
+
     mutating func receiveAuthentication(
-        _ packet: Packet,
+        _ step: AuthenticationStep,
         _ bytes: ShortBytes,
         _ length: UInt32,
         at now: Instant
@@ -98,10 +111,9 @@ extension Resource {
         guard self.link == .handshaking else {
             return self.closeConnection(.protocolError(.unexpectedPacket), at: now)
         }
-        if packet == .authChallenge {
-            self.handshake(.challenge(bytes, length: length), at: now)
-        } else {
-            self.handshake(.response(bytes, length: length), at: now)
+        switch step {
+        case .challenge: self.handshake(.challenge(bytes, length: length), at: now)
+        case .response: self.handshake(.response(bytes, length: length), at: now)
         }
     }
 
@@ -109,7 +121,7 @@ extension Resource {
 
     /// Feeds the watch, if a connection stands, and carries out what it asks.
     mutating func liveness(_ event: Liveness.Event, at now: Instant) {
-        guard self.liveness != nil else { return }
+        guard self.liveness?.note(event, at: now) == false else { return }
         var actions = Liveness.Actions()
         self.liveness?.receive(event, at: now, into: &actions)
         while let action = actions.popFirst() {

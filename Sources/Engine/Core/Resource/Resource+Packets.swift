@@ -38,24 +38,24 @@ extension Resource {
     // MARK: Data path
 
     mutating func sendDataPacket(_ slot: UInt32) {
-        let request = self.requests[slot]
-        let index = request.client.volume
+        let client = self.requests[slot].client
+        let index = client.volume
         let header = DataHeader(
-            sector: request.range.start,
-            blockID: BlockID(rawValue: request.blockID),
+            sector: client.range.start,
+            blockID: BlockID(rawValue: self.requests[slot].blockID),
             sequenceNumber: self.nextSequence(index),
-            flags: self.dataFlags(request)
+            flags: self.dataFlags(client, self.requests[slot].flags)
         )
         let number = self.volumes[index].number
-        self.volumes[index].statistics.sent += request.range.count
-        let bytes = UInt32(request.range.byteCount)
-        switch request.client.kind {
+        self.volumes[index].statistics.sent += client.range.count
+        let bytes = UInt32(client.range.byteCount)
+        switch client.kind {
         case .write:
             self.send(
                 .data,
                 .data(header),
                 volume: number,
-                buffer: request.client.buffer,
+                buffer: client.buffer,
                 payloadBytes: bytes
             )
         case .trim:
@@ -67,10 +67,11 @@ extension Resource {
         }
     }
 
-    private func dataFlags(_ request: Request) -> DataFlags {
+    @inline(__always)
+    private func dataFlags(_ client: ClientRequest, _ state: Request.Flags) -> DataFlags {
         var flags = DataFlags(rawValue: 0)
-        if request.client.isForcedUnitAccess { flags.formUnion([.fua, .synchronous]) }
-        if self.volumes[request.client.volume].state.writeMaySetInSync {
+        if client.isForcedUnitAccess { flags.formUnion([.fua, .synchronous]) }
+        if self.volumes[client.volume].state.writeMaySetInSync {
             flags.formUnion([.maySetInSync, .sendWriteAck])
         }
         switch self.parameters.network.replicationProtocol {
@@ -78,13 +79,13 @@ extension Resource {
         case .b: flags.insert(.sendReceiveAck)
         case .c: flags.insert(.sendWriteAck)
         }
-        if request.flags.contains(.peerIsOnlyCopy) { flags.insert(.sendWriteAck) }
-        switch request.client.kind {
+        if state.contains(.peerIsOnlyCopy) { flags.insert(.sendWriteAck) }
+        switch client.kind {
         case .write, .read, .flush: break
         case .trim: flags.insert(.discard)
         case .writeZeroes:
             flags.insert(.zeroes)
-            if request.client.mayUnmap { flags.insert(.discard) }
+            if client.mayUnmap { flags.insert(.discard) }
         }
         return flags
     }

@@ -52,11 +52,11 @@ extension Resource {
     // MARK: Writes
 
     private mutating func submitWrite(_ slot: UInt32, at now: Instant) {
-        let request = self.requests[slot]
-        let index = request.client.volume
+        let index = self.requests[slot].client.volume
+        let range = self.requests[slot].range
         if !self.volumes[index].conflicting.isEmpty
-            && self.overlapsConflicting(request.range, in: index)
-            || self.volumes[index].overlapsInFlight(request.range)
+            && self.overlapsConflicting(range, in: index)
+            || self.volumes[index].overlapsInFlight(range)
         {
             self.volumes[index].conflicting.append(slot)
             return
@@ -119,8 +119,7 @@ extension Resource {
 
     /// Sends a write to the disk and to the peer, or notes that the peer does not get it.
     mutating func dispatchWrite(_ slot: UInt32, at now: Instant) {
-        let request = self.requests[slot]
-        let index = request.client.volume
+        let index = self.requests[slot].client.volume
         let isLocal = self.volumes[index].state.disk >= .inconsistent
         let isCopy = self.volumes[index].state.disk == .upToDate
         let mode = self.replicationMode(index)
@@ -132,12 +131,12 @@ extension Resource {
         case .data:
             self.sendWrite(slot, at: now)
         case .outOfSyncNotice:
-            if self.setOutOfSync(request.range, in: index) > 0 {
+            if self.setOutOfSync(self.requests[slot].range, in: index) > 0 {
                 self.closeEpoch(at: now)
-                self.sendOutOfSync(request.range, in: index)
+                self.sendOutOfSync(self.requests[slot].range, in: index)
             }
         case .none:
-            _ = self.setOutOfSync(request.range, in: index)
+            _ = self.setOutOfSync(self.requests[slot].range, in: index)
         }
         guard isLocal else { return self.endWrite(slot, localFailure: true, at: now) }
         self.requests[slot].flags.insert(.localPending)

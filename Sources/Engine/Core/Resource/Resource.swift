@@ -104,10 +104,8 @@ package struct Resource: ~Copyable {
         case .transportLost(let loss): self.connectionLost(loss, at: now)
         case .packet(let socket, let volume, let packet, let buffer, let bytes):
             self.receive(socket, volume, packet, buffer, bytes, at: now)
-        case .authentication(let packet, let bytes, let length):
-            self.receiveAuthentication(packet, bytes, length, at: now)
-        case .responsesComputed(let own, let expected):
-            self.handshake(.responsesComputed(own: own, expected: expected), at: now)
+        case .authentication(let step, let bytes, let length):
+            self.receiveAuthentication(step, bytes, length, at: now)
         case .dataPacketsSent(let count): self.dataPacketsSent(count, at: now)
         case .sendBlocked(let socket):
             self.liveness(socket == .data ? .dataSendBlocked : .metaSendBlocked, at: now)
@@ -161,18 +159,24 @@ package struct Resource: ~Copyable {
     // MARK: Time
 
     /// When ``ResourceEvent/timer`` is due.
+    ///
+    /// Mutating because a getter's resource would be copied.
     package var nextDeadline: Instant {
-        var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
-        switch self.handshake {
-        case .some(let handshake): next = min(next, handshake.nextDeadline)
-        case .none: break
+        mutating get {
+            var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
+            switch self.handshake {
+            case .some(let handshake): next = min(next, handshake.nextDeadline)
+            case .none: break
+            }
+            switch self.liveness {
+            case .some(let liveness): next = min(next, liveness.nextDeadline)
+            case .none: break
+            }
+            if case .unconnected(let until) = self.link, !self.isDraining {
+                next = min(next, until)
+            }
+            return next
         }
-        switch self.liveness {
-        case .some(let liveness): next = min(next, liveness.nextDeadline)
-        case .none: break
-        }
-        if case .unconnected(let until) = self.link, !self.isDraining { next = min(next, until) }
-        return next
     }
 
     private mutating func timer(at now: Instant) {

@@ -47,9 +47,9 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     /// Frames packets of both directions as agreed from now on.
     case adopt(WireAgreement)
     /// Sends P_AUTH_CHALLENGE or P_AUTH_RESPONSE with these bytes behind the header.
-    case sendAuthentication(Packet, ShortBytes)
+    case sendAuthentication(AuthenticationStep, ShortBytes)
     /// Computes the keyed digests of the peer's challenge and of ours, which was sent before, and
-    /// reports ``ResourceEvent/responsesComputed(own:expected:)``.
+    /// reports them by ``Resource/receiveResponses(own:expected:at:into:)``.
     case computeResponses(to: ShortBytes)
 
     // Administration.
@@ -57,6 +57,20 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     case reply(command: UInt32, StateChangeCode)
     /// Something that `status` shows has changed.
     case changed(ResourceChange)
+}
+
+/// The packets with which each end shows that it knows the shared secret.
+package enum AuthenticationStep: Sendable, BitwiseCopyable {
+    case challenge
+    case response
+
+    /// The packet that the bytes follow.
+    package var packet: Packet {
+        switch self {
+        case .challenge: .authChallenge
+        case .response: .authResponse
+        }
+    }
 }
 
 /// What changed, for events2 and the log.
@@ -79,8 +93,7 @@ package enum ResourceEvent: Sendable, BitwiseCopyable {
     /// `buffer` holds the packet's payload, if it has one; the core owns a reference from now on.
     case packet(PacketSocket, volume: UInt16, Packet, BufferHandle, payloadBytes: UInt32)
     /// P_AUTH_CHALLENGE or P_AUTH_RESPONSE with the first 64 of `length` bytes.
-    case authentication(Packet, ShortBytes, length: UInt32)
-    case responsesComputed(own: ShortBytes, expected: ShortBytes)
+    case authentication(AuthenticationStep, ShortBytes, length: UInt32)
     /// A socket does not take what is queued, or has taken some and stopped again.
     case sendBlocked(PacketSocket)
     /// A socket has taken all that was queued.

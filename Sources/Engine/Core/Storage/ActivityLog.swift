@@ -239,12 +239,14 @@ package struct ActivityLog: ~Copyable {
     // MARK: What to do
 
     /// Whether the planned transaction waits for a data flush that has not started.
+    @inline(__always)
     package func needsFlush(_ flushes: FlushClock) -> Bool {
         self.phase == .preparing && self.writesUpdates && !flushes.willCover(self.neededFlush)
     }
 
     /// The next thing that the driver must do; nil when it has to wait for an event.
     package mutating func nextAction(flushes: FlushClock) -> Action? {
+        if self.hasNothingToDo { return nil }
         while true {
             switch self.phase {
             case .collecting:
@@ -265,6 +267,12 @@ package struct ActivityLog: ~Copyable {
                 self.phase = .failed
             }
         }
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    private var hasNothingToDo: Bool {
+        self.phase == .collecting && self.head == self.tail && self.emptyTransactions == 0
+            && !self.isStarving
     }
 
     private mutating func collect() -> Action? {
@@ -432,6 +440,7 @@ package struct ActivityLog: ~Copyable {
 
     // MARK: References
 
+    @inline(__always)
     private func allHot(_ extents: ExtentRun) -> Bool {
         for extent in extents.first...extents.last {
             guard let slot = self.table.slot(of: extent) else { return false }

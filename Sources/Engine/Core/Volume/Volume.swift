@@ -164,6 +164,7 @@ struct Volume: ~Copyable {
     // MARK: Flushes
 
     /// Whether somebody waits for a flush that has not started.
+    @inline(__always)
     var isFlushWanted: Bool {
         if !self.flushWaiters.isEmpty, !self.flushes.willCover(self.flushWaiters[0].mark) {
             return true
