@@ -124,7 +124,8 @@ final class KillRounds: ProcessTest {
     /// Lets the load run while the nodes are apart; perhaps the Primary is cut off then.
     private func surge(endingByCut isCut: Bool) throws -> Bool {
         self.load.surge(by: Int(self.random.below(UInt64(LoadGenerator.writerCount))))
-        try self.letLoadRun(for: .milliseconds(50 + self.random.below(150)))
+        let rounds = self.load.surgeRounds + 4 + Int(self.random.below(8))
+        try self.await("surge", within: .seconds(30)) { self.load.surgeRounds >= rounds }
         if isCut {
             self.options.log("then \(self.first.name), the Primary")
             try self.kill(self.first, during: self.random.chance(3, in: 4) ? .activityLog : nil)

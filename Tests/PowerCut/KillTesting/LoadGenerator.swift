@@ -51,6 +51,9 @@ final class LoadGenerator {
     /// when their marks are new.
     func surge(by writer: Int) { self.control.surge(by: writer) }
 
+    /// How many rounds of surges there were.
+    var surgeRounds: Int { self.writers.reduce(0) { $0 + $1.surgeRounds.withLock { $0 } } }
+
     /// Ends a surge.
     func calm() { self.control.surge(by: nil) }
 
@@ -124,7 +127,7 @@ private final class Writer: @unchecked Sendable {
     let promises = Mutex(0)
     private let failure = Mutex<String?>(nil)
     private let number: Int
-    private var surgeRound = 0
+    let surgeRounds = Mutex(0)
     /// How many chunks are the writer's own.
     private static let chunkCount = TaggedArea.chunkCount / LoadGenerator.writerCount
     private var random: SeededRandom
@@ -205,7 +208,8 @@ private final class Writer: @unchecked Sendable {
     /// written last but for those: no earlier transaction has made its marks durable.
     private func writeSurge(_ connection: NBDConnection) throws(NBDConnection.Failure) {
         let hotCount = EngineProcess.activityLogExtents - 1
-        let first = self.surgeRound / 16 * 8 % TaggedArea.sectorsPerChunk
+        let round = self.surgeRounds.withLock { $0 }
+        let first = round / 14 * 8 % TaggedArea.sectorsPerChunk
         var batch: [Write] = []
         for number in 0..<hotCount {
             let range = first..<first + 8
@@ -214,12 +218,12 @@ private final class Writer: @unchecked Sendable {
             )
         }
         try self.awaitReplies(connection, batch)
-        let other = hotCount + self.surgeRound % (Self.chunkCount - hotCount)
+        let other = hotCount + round % (Self.chunkCount - hotCount)
         try self.awaitReplies(
             connection,
             [try self.sendWrite(connection, self.chunk(other), first..<first + 8, cookie: 0)]
         )
-        self.surgeRound += 1
+        self.surgeRounds.withLock { $0 += 1 }
     }
 
     /// The chunk that is number `number` of the writer's own.

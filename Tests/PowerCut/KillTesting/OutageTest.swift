@@ -15,6 +15,8 @@ package final class OutageTest {
         package var time: Duration
         package var seed: UInt64
         package var programs: Programs
+        /// The folder is kept if the test fails.
+        package var keepsFolder = false
 
         package init(time: Duration, seed: UInt64, programs: Programs) {
             self.time = time
@@ -41,17 +43,24 @@ package final class OutageTest {
 
     /// Runs the test; throws the first thing that is wrong.
     package func run() throws -> Report {
-        defer { self.test.cleanUp(keepsFolder: false) }
-        do { return try self.runChecked() } catch {
-            throw KillTestFailure("seed \(self.options.seed): \(error)")
+        do {
+            let report = try self.runChecked()
+            self.test.cleanUp(keepsFolder: false)
+            return report
+        } catch {
+            self.test.cleanUp(keepsFolder: self.options.keepsFolder)
+            let kept = self.options.keepsFolder ? "; files in \(self.test.folder)" : ""
+            throw KillTestFailure("seed \(self.options.seed): \(error)\(kept)")
         }
     }
 
     private func runChecked() throws -> Report {
         let test = self.test
         try test.begin { try $0.start(seed: test.random.next(), skipping: nil) }
+        try self.clearMarks()
         try test.letLoadRun(for: .seconds(1))
         try test.awaitUpToDate()
+        let copied = test.resyncBytes
         let before = test.load.promises
         try test.cluster.wideAreaLink?.cut()
         try test.letLoadRun(for: self.options.time)
@@ -61,8 +70,21 @@ package final class OutageTest {
         let promises = test.load.promises - before
         try test.cluster.wideAreaLink?.heal()
         try test.awaitUpToDate()
-        let bytes = test.resyncBytes
+        let bytes = test.resyncBytes - copied
         try test.end()
         return Report(promises: promises, resyncBytes: bytes)
+    }
+
+    /// Has the first resync happen: fresh metadata has every block marked, and both nodes keep that
+    /// until then.
+    private func clearMarks() throws {
+        let second = self.test.second
+        try second.kill()
+        try self.test.noteMarks(of: second)
+        try second.applyActivityLog()
+        try second.start(seed: self.test.random.next(), skipping: nil)
+        try second.configure()
+        try second.connect()
+        try self.test.awaitUpToDate()
     }
 }

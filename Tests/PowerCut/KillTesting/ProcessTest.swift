@@ -88,7 +88,10 @@ class ProcessTest {
             return try condition()
         }
         guard isTrue else {
-            let states = try self.cluster.engines.map { "\($0.name) \(try $0.state())" }
+            let states = self.cluster.engines.map { engine in
+                let state = try? engine.state()
+                return engine.name + (state.map { " \($0)" } ?? " is down")
+            }
             throw KillTestFailure("no \(what) after \(time): \(states)")
         }
     }

@@ -38,7 +38,8 @@ func runOutage(_ words: [String]) throws {
     let seconds = number(words.first, orElse: 30)
     let seed = number(words.dropFirst().first, orElse: .random(in: 0..<1_000_000))
     say("the link is cut for \(seconds) s, seed \(seed)")
-    let options = OutageTest.Options(time: .seconds(seconds), seed: seed, programs: programs)
+    var options = OutageTest.Options(time: .seconds(seconds), seed: seed, programs: programs)
+    options.keepsFolder = true
     let report = try OutageTest(options).run()
     say(
         "held: \(report.promises) flushes and FUA writes while it was cut, \(report.resyncBytes) "
