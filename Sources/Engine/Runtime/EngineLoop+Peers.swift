@@ -85,7 +85,10 @@ extension EngineLoop {
             on: stream.pointee.connection
         )
         stream.pointee.sentPackets += 1
-        guard buffer != .none else { return true }
+        guard buffer != .none else {
+            if packet.isWriteWithoutPayload { self.markSent(stream) }
+            return true
+        }
         let isQueued = self.reactor.send(
             UnsafeRawBufferPointer(
                 start: self.reactor.buffers.payload(buffer),
@@ -96,6 +99,16 @@ extension EngineLoop {
         )
         if !isQueued { self.reactor.buffers.release(buffer) }
         return true
+    }
+
+    /// Has the reactor report when the kernel has taken what is queued: an empty segment with a
+    /// token.
+    private func markSent(_ stream: UnsafeMutablePointer<PeerStream>) {
+        _ = self.reactor.send(
+            UnsafeRawBufferPointer(start: nil, count: 0),
+            on: stream.pointee.connection,
+            token: PeerToken(buffer: .none, packet: stream.pointee.sentPackets).raw
+        )
     }
 
     /// All packets of a bitmap at once: nothing may come between them.
@@ -161,7 +174,7 @@ extension EngineLoop {
         return true
     }
 
-    /// The kernel has taken the payload of a packet.
+    /// The kernel has taken a packet with payload, or a write without.
     func peerSent(_ index: Int, _ socket: PacketSocket, _ token: UInt64) {
         self.releaseSent(token)
         guard self.resource(index).pointee.core.awaitsSentPackets, socket == .data,
@@ -174,7 +187,9 @@ extension EngineLoop {
     }
 
     func releaseSent(_ token: UInt64) {
-        self.reactor.buffers.release(PeerToken(raw: token).buffer)
+        let buffer = PeerToken(raw: token).buffer
+        guard buffer != .none else { return }
+        self.reactor.buffers.release(buffer)
         self.state.pointee.hasBufferWaiters = true
     }
 

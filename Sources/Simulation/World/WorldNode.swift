@@ -329,7 +329,7 @@ package final class WorldNode {
         guard socket == .data else { return }
         self.dataPacketsSent += 1
         let count = self.dataPacketsSent
-        guard buffer != .none else { return }
+        guard buffer != .none || packet.isWriteWithoutPayload else { return }
         self.later(self.world.networkDelay()) { [self] in
             if self.transport === transport { self.deliver(.dataPacketsSent(count)) }
         }

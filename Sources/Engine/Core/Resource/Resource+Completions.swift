@@ -142,6 +142,7 @@ extension Resource {
             let slot = self.flushesAwaitingPeer.popFirst(in: &self.requests)
         {
             self.requests[slot].flags.remove(.awaitsPeer)
+            self.requests[slot].flags.insert(.peerDone)
             self.finishFlush(slot, at: now)
         }
     }
@@ -151,13 +152,13 @@ extension Resource {
     /// Mutating because a getter's resource would be copied.
     package var awaitsSentPackets: Bool {
         mutating get {
-            self.parameters.network.replicationProtocol == .a && self.nextHandOver != Request.none
+            self.agreedProtocol == .a && self.nextHandOver != Request.none
         }
     }
 
     /// Protocol A: writes whose packets the kernel has taken may complete.
     mutating func dataPacketsSent(_ count: UInt64, at now: Instant) {
-        guard self.parameters.network.replicationProtocol == .a else { return }
+        guard self.agreedProtocol == .a else { return }
         while self.nextHandOver != Request.none,
             self.requests[self.nextHandOver].packetNumber <= count
         {

@@ -18,6 +18,8 @@ extension Resource {
         var flags: ConnectFlags = []
         if self.discardsDataAtConnect { flags.insert(.discardMyData) }
         let network = self.parameters.network
+        self.agreedProtocol = network.replicationProtocol
+        self.peerParameters = nil
         self.handshake = Handshake(
             Handshake.Configuration(
                 digestLength: network.digestLength == 0 ? nil : Int(network.digestLength),
@@ -67,6 +69,23 @@ extension Resource {
         case .retry: self.closeConnection(.networkFailure, at: now)
         case .standAlone: self.closeConnection(.refused(.handshake), at: now)
         }
+    }
+
+    /// P_PROTOCOL_UPDATE: the peer's administrator has changed options of the connection.
+    ///
+    /// What need not be alike on both nodes, and the protocol letter, are taken over as they come;
+    /// anything else has to fit as at the handshake. Writes that are under way complete by the
+    /// letter that then holds, at the latest with the acknowledgement of their epoch.
+    mutating func receiveProtocolUpdate(_ peer: ProtocolParameters, at now: Instant) {
+        self.peerParameters = peer
+        let own = ProtocolParameters(replicationProtocol: peer.replicationProtocol)
+        if let mismatch = own.mismatch(with: peer) {
+            self.lastHandshakeFailure = .mismatch(mismatch)
+            return self.closeConnection(.refused(.handshake), at: now)
+        }
+        self.agreedProtocol = peer.replicationProtocol
+        self.parameters.network.replicationProtocol = peer.replicationProtocol
+        self.actions.append(.changed(.connection))
     }
 
     /// The nodes understand each other: now the volumes' turn.

@@ -74,7 +74,7 @@ extension Resource {
         if self.volumes[client.volume].state.writeMaySetInSync {
             flags.formUnion([.maySetInSync, .sendWriteAck])
         }
-        switch self.parameters.network.replicationProtocol {
+        switch self.agreedProtocol {
         case .a: break
         case .b: flags.insert(.sendReceiveAck)
         case .c: flags.insert(.sendWriteAck)

@@ -28,6 +28,7 @@ extension Resource {
         switch packet {
         case .features(let features): self.handshake(.features(features), at: now)
         case .protocolParameters(let parameters):
+            self.peerParameters = parameters
             self.handshake(.parameters(parameters), at: now)
         default: self.handshake(.otherPacket, at: now)
         }
@@ -46,7 +47,8 @@ extension Resource {
         case .barrier(let barrier): return self.receiveBarrier(barrier.rawValue, at: now)
         case .connectionStateChangeRequest(let request):
             return self.receiveConnectionRequest(request, at: now)
-        case .protocolUpdate: return self.closeConnection(.refused(.handshake), at: now)
+        case .protocolUpdate(let parameters):
+            return self.receiveProtocolUpdate(parameters, at: now)
         case .unplugRemote, .delayProbe: return
         default: break
         }
@@ -359,6 +361,14 @@ extension Resource {
 }
 
 extension Packet {
+    /// Whether the packet is a write of which the peer gets no data: P_TRIM and P_ZEROES.
+    package var isWriteWithoutPayload: Bool {
+        switch self {
+        case .trim, .zeroes: true
+        default: false
+        }
+    }
+
     /// Whether the packet is skipped when it speaks of a volume that this node does not have.
     var isAboutVolumeSetup: Bool {
         switch self {

@@ -219,13 +219,15 @@ extension Resource {
         let isCopy = self.volumes[index].state.disk == .upToDate
         if !isCopy { self.requests[slot].flags.insert(.peerIsOnlyCopy) }
         if self.replicationMode(index) == .data,
-            !isCopy || self.parameters.network.replicationProtocol == .c
+            !isCopy || self.agreedProtocol == .c
         {
             self.closeEpoch(at: now)
             if let epoch = self.epochs.youngestUnacknowledged {
                 self.requests[slot].epoch = epoch
                 self.requests[slot].flags.insert(.awaitsPeer)
                 self.flushesAwaitingPeer.append(slot, in: &self.requests)
+            } else {
+                self.requests[slot].flags.insert(.peerDone)
             }
         }
         if self.volumes[index].state.disk >= .inconsistent {
@@ -246,9 +248,8 @@ extension Resource {
         let index = self.requests[slot].client.volume
         let isLocal = flags.contains(.localDone) && !flags.contains(.peerIsOnlyCopy)
         let peerHasAll =
-            !flags.contains(.peerLost) && self.replicationMode(index) == .data
-            && (flags.contains(.peerIsOnlyCopy)
-                || self.parameters.network.replicationProtocol == .c)
+            flags.contains(.peerDone) && !flags.contains(.peerLost)
+            && self.replicationMode(index) == .data
         self.tellClient(slot, isLocal || peerHasAll ? nil : .io, at: now)
         self.requests.release(slot)
         self.admitWaiting(at: now)

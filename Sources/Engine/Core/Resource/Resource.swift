@@ -56,6 +56,10 @@ package struct Resource: ~Copyable {
     var handshake: Handshake?
     var liveness: Liveness?
     var agreement: WireAgreement?
+    /// The protocol of this connection's writes; the configured one may change meanwhile.
+    package internal(set) var agreedProtocol = ReplicationProtocol.c
+    /// What the peer has sent last as P_PROTOCOL or P_PROTOCOL_UPDATE.
+    package internal(set) var peerParameters: ProtocolParameters?
     var resolvesConflicts = false
     var isConnectWanted = false
     var discardsDataAtConnect = false
