@@ -16,6 +16,8 @@ final class EngineNode: @unchecked Sendable {
     let socketPath: String
     private var handle: EngineHandle?
     private let thread: Thread
+    /// What the engine has logged.
+    let lines: LogLines
     private let ended = DispatchSemaphore(value: 0)
 
     /// Starts the loop.
@@ -28,11 +30,19 @@ final class EngineNode: @unchecked Sendable {
         let box = LoopBox()
         let path = self.socketPath
         let ended = self.ended
+        let lines = LogLines()
+        self.lines = lines
         self.thread = Thread {
             do {
                 let loop = try EngineLoop(
                     EngineConfiguration(nodeName: name, nbdAddresses: [.unix(path)]),
-                    log: LoopLog(note: { _ in }, warn: { print("\(name): \($0)") })
+                    log: LoopLog(
+                        note: { lines.append($0) },
+                        warn: {
+                            lines.append($0)
+                            print("\(name): \($0)")
+                        }
+                    )
                 )
                 box.handle = loop.handle
                 started.signal()
@@ -102,4 +112,13 @@ final class LoopBox: @unchecked Sendable {
 
 final class ResultBox<Value: Sendable>: Sendable {
     let value = Mutex<Value?>(nil)
+}
+
+/// Lines of a log that another thread writes.
+final class LogLines: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var all: [String] { self.lines.withLock { $0 } }
+
+    func append(_ line: String) { self.lines.withLock { $0.append(line) } }
 }

@@ -227,4 +227,53 @@ final class EnginePair {
         #expect(pair.command(pair.alpha, .secondary(force: false)) == .success)
         #expect(try pair.areEqual())
     }
+
+    @Test("PROT-01 with protocol A trims and zeroes do not wait for a peer that stands still")
+    func trimWithoutPeer() throws {
+        var parameters = ResourceParameters()
+        parameters.network.replicationProtocol = .a
+        parameters.network.pingTimeout = .seconds(15)
+        let pair = try EnginePair(bytes: 32 << 20, parameters: parameters)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        let gate = DispatchSemaphore(value: 0)
+        let isHeld: Bool = pair.beta.ask { _, done in
+            done(true)
+            gate.wait()
+        }
+        let result = try pair.qemuIO(pair.alpha, ["discard 4M 1M", "write -z 8M 64k"])
+        let state = pair.snapshot(pair.alpha).volumes[0].snapshot.state
+        gate.signal()
+        #expect(isHeld && result.exitCode == 0 && !result.text.contains("failed"))
+        #expect(state.connection == .connected)
+    }
+
+    @Test func `the log tells of every change of state and why nodes stand alone`() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
+        let lines = pair.alpha.lines.all
+        for text in [
+            "resource r0: role Secondary -> Primary",
+            "resource r0: connection to beta Handshaking -> Connected",
+            "resource r0 volume 0: disk Inconsistent -> UpToDate",
+            "resource r0 volume 0: disk of beta Inconsistent -> UpToDate",
+        ] { #expect(lines.contains(text), "\(text) in \(lines)") }
+        var parameters = NetworkParameters()
+        parameters.replicationProtocol = .a
+        let changed = parameters
+        let _: Bool = pair.beta.ask { loop, done in
+            loop.setNetworkParameters(0, changed)
+            done(true)
+        }
+        #expect(pair.command(pair.beta, .connect(discardMyData: false)) == .success)
+        #expect(
+            waitUntil(within: .seconds(20), lookingEvery: .milliseconds(20)) {
+                pair.beta.lines.all.contains {
+                    $0.contains("StandAlone: protocol differs: ours A, the peer's C")
+                }
+            }
+        )
+    }
 }

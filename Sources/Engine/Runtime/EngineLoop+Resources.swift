@@ -61,7 +61,18 @@ extension EngineLoop {
             self.noteRefusal(index)
         case .peerDevice: break
         }
+        self.logStates(index)
         self.onChange?(index, change)
+    }
+
+    private func logStates(_ index: Int) {
+        let resource = self.resource(index)
+        resource.pointee.stateLog.update(
+            resource.pointee.name,
+            peer: resource.pointee.peer?.name ?? "no peer",
+            &resource.pointee.core,
+            self.log
+        )
     }
 
     /// Says once why the connection stays StandAlone until an administrator acts.
@@ -78,8 +89,10 @@ extension EngineLoop {
         let reason =
             switch refusal {
             case .handshake:
-                resource.pointee.core.lastHandshakeFailure.map { "the handshake failed: \($0)" }
-                    ?? "the peer asked for what this node cannot do"
+                resource.pointee.core.lastHandshakeFailure?.text(
+                    own: resource.pointee.core.parameters.network.replicationProtocol,
+                    peer: resource.pointee.core.peerParameters
+                ) ?? "the peer asked for what this node cannot do"
             case .data(let refusal): refusal.text
             case .diskTooSmall: "the peer's disk is smaller than what this node exposes"
             case .invalidState(let code): "the peer's state must not be: \(code)"

@@ -40,6 +40,7 @@ struct ResourceDriver: ~Copyable {
     var lossDeadline = Instant.distantFuture
     /// Why the connection is StandAlone, as the log has it.
     var toldRefusal: ConnectionRefusal?
+    var stateLog = StateLog()
     var ownChallenge = ShortBytes()
     /// Commands of the control path that await their answers.
     var replies: [UInt32: @Sendable (StateChangeCode) -> Void] = [:]

@@ -103,15 +103,24 @@ extension EngineService {
         guard var peer = resource.peer, peer.nodeID == address.peerNodeID else {
             return stream.refuse(.invalidPeerNodeID)
         }
-        peer.options = peer.options.merging(options, setDefaults: setDefaults)
+        let merged = peer.options.merging(options, setDefaults: setDefaults)
+        let isChanged = merged != peer.options
+        peer.options = merged
         resource.peer = peer
-        self.apply(resource, stream)
+        let isConnected = self.snapshot(resource).map { $0.link == .established } ?? false
+        guard isChanged, isConnected else { return self.apply(resource, stream) }
+        self.apply(resource, stream, warning: Self.laterText(address.resource))
+    }
+
+    private static func laterText(_ resource: String) -> String {
+        "resource \(resource): it is connected; changed net options take effect at the next connect"
     }
 
     /// Checks the peer's options, tells the loop and stores the resource.
     private func apply(
         _ resource: ConfiguredResource,
-        _ stream: ResponseStream<EngineControl>
+        _ stream: ResponseStream<EngineControl>,
+        warning: String? = nil
     ) {
         guard let peer = resource.peer else { return stream.finish() }
         let options: NetOptions
@@ -144,10 +153,11 @@ extension EngineService {
         let _: Bool? = self.ask { loop, done in
             loop.setPeer(index, ready)
             loop.setNetworkParameters(index, parameters)
+            if let warning { loop.log.warn(warning) }
             done(true)
         }
         self.store(resource)
-        stream.finish()
+        stream.finish(.success, warning.map { [$0] } ?? [])
     }
 
     // MARK: Commands

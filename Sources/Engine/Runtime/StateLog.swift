@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import EngineCore
+import Wire
+
+/// What the log has last said of a resource's states, to say only what has changed since.
+struct StateLog {
+    private var role = Role.secondary
+    private var link = Link.standAlone
+    private var letter: ReplicationProtocol?
+    private var volumes: [UInt16: VolumeState] = [:]
+
+    /// Says what has changed, one line each, and why a connection was lost.
+    mutating func update(
+        _ resource: String,
+        peer: String,
+        _ core: inout Resource,
+        _ log: LoopLog
+    ) {
+        if self.role != core.role {
+            log.note("resource \(resource): role \(self.role.name) -> \(core.role.name)")
+            self.role = core.role
+        }
+        self.updateLink(resource, peer, core.link, core.lastLoss, log)
+        for index in core.volumeIndices {
+            let snapshot = core.volumeSnapshot(index)
+            let old = self.volumes.updateValue(snapshot.state, forKey: index) ?? VolumeState()
+            let name = "resource \(resource) volume \(snapshot.number)"
+            Self.compare(name, peer, old, snapshot.state, log)
+        }
+        let letter = core.link == .established ? core.agreedProtocol : nil
+        if let old = self.letter, let letter, old != letter {
+            log.note(
+                "resource \(resource): peer \(peer) has changed the protocol "
+                    + "\(old.name) -> \(letter.name)"
+            )
+        }
+        self.letter = letter
+    }
+
+    private mutating func updateLink(
+        _ resource: String,
+        _ peer: String,
+        _ link: Link,
+        _ loss: ConnectionLoss?,
+        _ log: LoopLog
+    ) {
+        guard self.link.name != link.name else { return }
+        let wasOpen = self.link == .established || self.link == .handshaking
+        log.note(
+            "resource \(resource): connection to \(peer) \(self.link.name) -> \(link.name)"
+        )
+        self.link = link
+        if wasOpen, let reason = loss?.reason {
+            log.warn("resource \(resource): connection to \(peer) lost: \(reason)")
+        }
+    }
+
+    private static func compare(
+        _ name: String,
+        _ peer: String,
+        _ old: VolumeState,
+        _ new: VolumeState,
+        _ log: LoopLog
+    ) {
+        func note(_ what: String, _ old: StaticString, _ new: StaticString) {
+            log.note("\(name): \(what) \(old) -> \(new)")
+        }
+        if old.disk != new.disk { note("disk", old.disk.name, new.disk.name) }
+        if old.connection != new.connection {
+            note("replication to \(peer)", old.connection.name, new.connection.name)
+        }
+        if old.peerDisk != new.peerDisk {
+            note("disk of \(peer)", old.peerDisk.name, new.peerDisk.name)
+        }
+        if old.peerRole != new.peerRole {
+            note("role of \(peer)", old.peerRole.name, new.peerRole.name)
+        }
+    }
+}
+
+extension Link {
+    /// The name in the log.
+    fileprivate var name: String {
+        switch self {
+        case .standAlone: "StandAlone"
+        case .unconnected: "Unconnected"
+        case .connecting: "Connecting"
+        case .handshaking: "Handshaking"
+        case .established: "Connected"
+        case .closing: "Closing"
+        }
+    }
+}
+
+extension ConnectionLoss {
+    /// Why the peer was lost; nil if an administrator wanted it or StandAlone says it.
+    fileprivate var reason: String? {
+        switch self {
+        case .brokenPipe: "the data socket was closed or reset"
+        case .networkFailure:
+            "the meta socket was closed or reset, a ping was not answered, or the handshake failed"
+        case .timeout: "the peer made no progress for timeout x ko-count"
+        case .protocolError(let fault): "the peer broke the protocol: \(fault)"
+        case .tearDown: "the peer disconnected"
+        case .localDiskFailed: "a flush of this node's disk failed"
+        case .disconnected, .refused: nil
+        }
+    }
+}
+
+extension Handshake.Reason {
+    /// What does not fit, with both values where they are known.
+    func text(own: ReplicationProtocol, peer: ProtocolParameters?) -> String {
+        switch self {
+        case .wrongSecret: "the peer has another shared-secret"
+        case .mismatch(.bothDiscardTheirData): "\(ParameterMismatch.bothDiscardTheirData.text)"
+        case .mismatch(let option):
+            if let peer {
+                "\(option.text) differs: ours \(option.ownValue(own)), "
+                    + "the peer's \(option.value(of: peer))"
+            } else {
+                "\(option.text) differs"
+            }
+        default: "the handshake failed: \(self)"
+        }
+    }
+}
+
+extension ParameterMismatch {
+    fileprivate func ownValue(_ letter: ReplicationProtocol) -> String {
+        self.value(of: ProtocolParameters(replicationProtocol: letter))
+    }
+
+    fileprivate func value(of parameters: ProtocolParameters) -> String {
+        switch self {
+        case .replicationProtocol: "\(parameters.replicationProtocol.name)"
+        case .afterSplitBrain0: "\(parameters.afterSplitBrain0)"
+        case .afterSplitBrain1: "\(parameters.afterSplitBrain1)"
+        case .afterSplitBrain2: "\(parameters.afterSplitBrain2)"
+        case .bothDiscardTheirData: "discard-my-data"
+        case .twoPrimaries: parameters.allowTwoPrimaries ? "yes" : "no"
+        case .integrityAlgorithm: "\(parameters.integrityAlgorithm)"
+        }
+    }
+}
