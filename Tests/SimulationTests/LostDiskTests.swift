@@ -109,4 +109,15 @@ import Wire
         #expect(world.applications[0].succeeded == 1)
         #expect(world.violations == [])
     }
+
+    @Test func `an Inconsistent disk does not become the source of an invalidate`() {
+        var configuration = WorldConfiguration()
+        configuration.startsEqual = false
+        let world = World(seed: 3, configuration)
+        world.start()
+        world.connect()
+        #expect(world.carryOut(.invalidate(volume: 0), on: 0) == .noUpToDateDisk)
+        #expect(world.carryOut(.invalidateRemote(volume: 0), on: 0) == .noUpToDateDisk)
+        for node in 0...1 { #expect(world.state(node).disk == .inconsistent) }
+    }
 }

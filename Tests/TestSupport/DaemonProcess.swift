@@ -68,15 +68,21 @@ package final class DaemonProcess {
         }
     }
 
-    /// Ends the daemon by SIGKILL.
+    /// Writes a line to the daemon's standard input.
+    package func tell(_ line: String) {
+        try? self.lifeline?.fileHandleForWriting.write(contentsOf: Data("\(line)\n".utf8))
+    }
+
+    /// Ends the daemon by SIGKILL, unless it ends itself within `time`.
     ///
     /// Throws if it has ended before.
-    package func kill() throws {
+    package func kill(after time: Duration = .zero) throws {
         guard let process = self.process else { return }
         guard process.isRunning else {
             throw DaemonFailure("\(self.name) has died by itself; \(self.lastWords)")
         }
-        Glibc.kill(process.processIdentifier, SIGKILL)
+        _ = waitUntil(within: time, lookingEvery: .milliseconds(1)) { !process.isRunning }
+        if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
         self.end(process)
     }
 

@@ -59,8 +59,8 @@ package final class SimulatedDisk {
 
     /// Takes a write; nil if it overlaps one in flight, whose order would be undefined.
     package func begin(_ range: SectorRange, _ content: [Content]) -> UInt64? {
-        precondition(Int(range.end) <= self.current.sectorCount, "a write inside the device")
-        precondition(content.count == Int(range.count), "content for each sector")
+        invariant(Int(range.end) <= self.current.sectorCount, "a write inside the device")
+        invariant(content.count == Int(range.count), "content for each sector")
         if self.writes.contains(where: { $0.range.overlaps(range) }) { return nil }
         self.number += 1
         self.writes.append(Write(number: self.number, range: range, content: content))

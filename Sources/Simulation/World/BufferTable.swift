@@ -24,12 +24,12 @@ struct BufferTable {
     subscript(handle: BufferHandle) -> [Content] {
         get {
             guard let buffer = self.buffers[handle.number] else {
-                preconditionFailure("buffer \(handle.number) was given back")
+                invariantBroken("a buffer is not used after it was given back")
             }
             return buffer.content
         }
         set {
-            precondition(self.buffers[handle.number] != nil, "buffer was given back")
+            invariant(self.buffers[handle.number] != nil, "buffer was given back")
             self.buffers[handle.number]?.content = newValue
         }
     }
@@ -37,7 +37,7 @@ struct BufferTable {
     mutating func release(_ handle: BufferHandle) {
         guard handle != .none else { return }
         guard var buffer = self.buffers[handle.number] else {
-            preconditionFailure("buffer \(handle.number) was given back twice")
+            invariantBroken("a buffer is not used after it was given back")
         }
         buffer.references -= 1
         self.buffers[handle.number] = buffer.references == 0 ? nil : buffer

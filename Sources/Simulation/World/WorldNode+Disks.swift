@@ -77,7 +77,9 @@ extension WorldNode {
         let isStable =
             isForcedUnitAccess && self.world.configuration.mutation != .ignoreForcedUnitAccess
         self.afterDelay(volume) { [self] in
-            if buffer != .none { precondition(self.buffers[buffer] == content) }
+            if buffer != .none {
+                invariant(self.buffers[buffer] == content, "a buffer rests while it is written")
+            }
             if self.fails(volume, \.failingWrites) {
                 disk.fail(id, &self.world.random)
                 return self.finish(volume, token, Self.failure)

@@ -52,7 +52,7 @@ package final class WorldNode {
 
     /// Starts the process: volumes are configured and their disks attached.
     package func start(attaching: Bool = true) {
-        precondition(!self.isUp)
+        invariant(!self.isUp, "only a node that is down starts")
         self.isUp = true
         self.troubles = Array(repeating: DiskTrouble(), count: self.disks.count)
         self.replies = [:]
@@ -64,14 +64,14 @@ package final class WorldNode {
                 minor: UInt32(index),
                 parameters: self.world.diskParameters
             )
-            precondition(added == UInt16(index))
+            invariant(added == UInt16(index), "volumes have the numbers of their places")
             if attaching { self.attach(UInt16(index)) }
         }
     }
 
     /// The process dies, and with `losingPower` the caches of the disks.
     package func crash(losingPower: Bool) {
-        precondition(self.isUp)
+        invariant(self.isUp, "only a node that is up ends or acts")
         self.world.note("node \(self.number) dies, \(losingPower ? "power cut" : "killed")")
         self.life += 1
         self.isUp = false
@@ -102,7 +102,7 @@ package final class WorldNode {
     /// Opens the files of a volume, applies its activity log and gives it to the core.
     package func attach(_ index: UInt16) {
         let disk = self.disks[Int(index)]
-        precondition(!disk.isOpen, "the files are free")
+        invariant(!disk.isOpen, "the files are free")
         self.disks[Int(index)].isOpen = true
         let sectors = UInt64(disk.data.current.sectorCount)
         disk.metadata.recover(bitCount: Int((sectors + 7) / 8))
@@ -130,7 +130,7 @@ package final class WorldNode {
 
     /// Gives the core an event and carries out what it asks for.
     package func deliver(_ event: ResourceEvent) {
-        precondition(self.isUp)
+        invariant(self.isUp, "only a node that is up ends or acts")
         self.core.receive(event, at: self.world.now, into: &self.actions)
         self.applyActions()
     }
@@ -206,7 +206,7 @@ package final class WorldNode {
     private func completed(_ request: UInt32, _ error: ClientError?, _ data: BufferHandle?) {
         guard let completion = self.completions.removeValue(forKey: request),
             let buffer = self.requestBuffers.removeValue(forKey: request)
-        else { preconditionFailure("request \(request) was answered twice") }
+        else { invariantBroken("a request is answered once") }
         self.world.note(
             "node \(self.number) request \(request) done \(error.map { "\($0)" } ?? "")"
         )
@@ -250,7 +250,7 @@ package final class WorldNode {
         case .attached(let volume, let result):
             self.world.note("node \(self.number) attached volume \(volume): \(result)")
         case .closeDisk(let volume):
-            precondition(self.disks[Int(volume)].isOpen, "an open disk is closed")
+            invariant(self.disks[Int(volume)].isOpen, "an open disk is closed")
             self.disks[Int(volume)].isOpen = false
             self.disks[Int(volume)].data.close(&self.world.random)
             self.disks[Int(volume)].metadata.close(&self.world.random)
@@ -269,9 +269,9 @@ package final class WorldNode {
         case .sendBitmap(let volume): self.sendBitmap(volume)
         case .adopt(let agreement): self.agreement = agreement
         case .sendAuthentication, .computeResponses:
-            preconditionFailure("no world authenticates")
+            invariantBroken("no world authenticates")
         case .reply(let command, let code):
-            precondition(self.replies[command] == nil, "one answer to a command")
+            invariant(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
             self.world.note("node \(self.number) answers command \(command) \(code)")
         case .changed:
@@ -318,7 +318,7 @@ package final class WorldNode {
     ) {
         guard let transport = self.transport else { return }
         let trailing: Trailing = buffer == .none ? .none : .payload(self.buffers[buffer])
-        precondition(trailing.byteCount == Int(bytes), "the payload that is announced")
+        invariant(trailing.byteCount == Int(bytes), "the payload that is announced")
         self.world.sent(self.number, socket, volume, packet)
         transport.send(
             from: self.number,
@@ -376,7 +376,7 @@ package final class WorldNode {
         } catch {
             return self.world.violated("node \(self.number): a packet of its peer: \(error)")
         }
-        precondition(frame.trailingByteCount == trailing.byteCount, "the length in the header")
+        invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
         switch trailing {
         case .bytes(let bytes):
             bytes.withUnsafeBytes { bytes in
@@ -415,7 +415,7 @@ package final class WorldNode {
     private func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
         let progress = try PacketFrame.decode(head.span.bytes, on: socket, under: self.agreement)
         guard case .head(let frame) = progress, frame.headByteCount == head.count else {
-            preconditionFailure("a whole head")
+            invariantBroken("a whole head")
         }
         return frame
     }

@@ -97,7 +97,7 @@ import Wire
         var state = VolumeState(connection: .connected, disk: .outdated, peerDisk: .diskless)
         state.peerRole = .secondary
         #expect(state.sanitized(from: state, in: StateContext()).disk == .outdated)
-        state.peerRole = .primary
+        state.peerDisk = .upToDate
         #expect(state.sanitized(from: state, in: StateContext()).disk == .upToDate)
     }
 

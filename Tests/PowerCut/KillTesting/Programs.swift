@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+import TestSupport
 
 /// What a test of processes found wrong.
 package struct KillTestFailure: Error, CustomStringConvertible {
@@ -20,22 +20,12 @@ package struct Programs: Sendable {
     /// Runs a program to its end; throws with its output if it does not exit with 0.
     @discardableResult
     static func run(_ path: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        let text = String(decoding: output, as: UTF8.self)
-        guard process.terminationStatus == 0 else {
+        let output = try Program.run(path, arguments)
+        guard output.exitCode == 0 else {
             throw KillTestFailure(
-                "\(path) \(arguments) exited with \(process.terminationStatus): \(text)"
+                "\(path) \(arguments) exited with \(output.exitCode): \(output.everything)"
             )
         }
-        return text
+        return output.everything
     }
 }

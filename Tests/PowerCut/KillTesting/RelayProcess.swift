@@ -2,6 +2,7 @@
 
 import Administration
 import Foundation
+import TestSupport
 
 /// A `drxd` of one site that can be killed and started again.
 final class RelayProcess {

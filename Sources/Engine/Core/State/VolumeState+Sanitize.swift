@@ -66,9 +66,9 @@ extension VolumeState {
 
     private mutating func recoverDisksWhenConnected() {
         guard self.connection >= .connected, self.connection < .ahead else { return }
-        // A peer without data cannot say that ours is current, unless it uses it. (DRBD 8.4 takes
-        // its word all the same.)
-        let isConfirmed = self.peerDisk >= .inconsistent || self.peerRole == .primary
+        // A peer without data cannot say that ours is current. (DRBD 8.4 takes its word all
+        // the same.)
+        let isConfirmed = self.peerDisk >= .inconsistent
         if self.disk == .consistent || self.disk == .outdated && isConfirmed {
             self.disk = .upToDate
         }

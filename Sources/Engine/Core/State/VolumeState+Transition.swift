@@ -28,6 +28,11 @@ extension VolumeState {
         let from = self.connection
         let into = new.connection
         if into.isStartingSync, from > .connected { return .resyncRunning }
+        // The window of the new state would raise the source's disk to UpToDate.
+        if from == .connected {
+            if into == .startingSyncS, self.disk < .upToDate { return .noUpToDateDisk }
+            if into == .startingSyncT, self.peerDisk < .upToDate { return .noUpToDateDisk }
+        }
         if into == .disconnecting, from == .standAlone { return .alreadyStandAlone }
         if into == .wfConnection, from < .unconnected { return .noNetConfiguration }
         if into == .disconnecting, from == .unconnected { return .inTransientState }
