@@ -14,12 +14,49 @@ package struct BufferClass: Hashable, Sendable {
     /// Bytes kept in front of the payload for a protocol's header; a multiple of the page size, so
     /// that the payload stays page aligned.
     package var headerByteCount: Int
+    /// How many of them no ``BufferHolder`` gets.
+    package var reserved: Int
+    /// How many of them a ``BufferHolder`` gets only as its first.
+    package var firsts: Int
 
     /// Creates a class of `count` buffers of `byteCount` bytes.
-    package init(byteCount: Int, count: Int, headerByteCount: Int = BufferPool.pageByteCount) {
+    package init(
+        byteCount: Int,
+        count: Int,
+        headerByteCount: Int = BufferPool.pageByteCount,
+        reserved: Int = 0,
+        firsts: Int = 0
+    ) {
         self.byteCount = byteCount
         self.count = count
         self.headerByteCount = headerByteCount
+        self.reserved = reserved
+        self.firsts = firsts
+    }
+}
+
+/// What one of many holds of the pool that must not starve each other.
+package struct BufferHolder: BitwiseCopyable {
+    private var bySizeClass = SIMD8<Int32>()
+    private var count = 0
+
+    package init() {}
+
+    /// Whether it holds no buffer.
+    package var isEmpty: Bool { self.count == 0 }
+
+    fileprivate func held(_ sizeClass: Int) -> Int { Int(self.bySizeClass[sizeClass]) }
+
+    /// Counts a buffer that it holds from now on.
+    package mutating func add(_ buffer: BufferHandle) {
+        self.bySizeClass[buffer.sizeClass] += 1
+        self.count += 1
+    }
+
+    /// Counts a buffer that it holds no longer.
+    package mutating func remove(_ buffer: BufferHandle) {
+        self.bySizeClass[buffer.sizeClass] -= 1
+        self.count -= 1
     }
 }
 
@@ -50,6 +87,8 @@ package struct BufferPool {
         var start: UnsafeMutableRawPointer
         var byteCount: Int
         var headerByteCount: Int
+        var reserved: Int
+        var firsts: Int
         var count: Int
         var references: UnsafeMutablePointer<UInt32>
         var free: UnsafeMutablePointer<UInt32>
@@ -67,7 +106,7 @@ package struct BufferPool {
     private let arenaByteCount: Int
 
     init(_ classes: [BufferClass]) throws(ReactorError) {
-        invariant(classes.count <= 255, "at most 255 buffer classes")
+        invariant(classes.count <= 8, "at most 8 buffer classes")
         var total = 0
         for each in classes {
             let page = Self.pageByteCount
@@ -117,6 +156,8 @@ package struct BufferPool {
             start: start,
             byteCount: wanted.byteCount,
             headerByteCount: wanted.headerByteCount,
+            reserved: wanted.reserved,
+            firsts: wanted.firsts,
             count: wanted.count,
             references: references,
             free: free,
@@ -142,10 +183,40 @@ package struct BufferPool {
             guard sizeClass.pointee.byteCount >= byteCount, sizeClass.pointee.freeCount > 0 else {
                 continue
             }
-            sizeClass.pointee.freeCount -= 1
-            let slot = Int(sizeClass.pointee.free[sizeClass.pointee.freeCount])
-            sizeClass.pointee.references[slot] = 1
-            return BufferHandle(sizeClass: index, index: slot)
+            return self.take(index)
+        }
+        return nil
+    }
+
+    private func take(_ index: Int) -> BufferHandle {
+        let sizeClass = self.classes + index
+        sizeClass.pointee.freeCount -= 1
+        let slot = Int(sizeClass.pointee.free[sizeClass.pointee.freeCount])
+        sizeClass.pointee.references[slot] = 1
+        return BufferHandle(sizeClass: index, index: slot)
+    }
+
+    /// Takes a buffer of at least `byteCount` bytes for one of many holders.
+    ///
+    /// For its first request a holder gets half of what is free, for further ones it gets no more
+    /// than a quarter: however many hold on to what they have, something is left for the next. Nil
+    /// when that is used up.
+    package func lease(
+        _ byteCount: Int,
+        for holder: inout BufferHolder,
+        isFirstRequest: Bool
+    ) -> BufferHandle? {
+        var isSmallest = true
+        for index in 0..<self.classCount where self.classes[index].byteCount >= byteCount {
+            let free = self.classes[index].freeCount - self.classes[index].reserved
+            let shared = free - self.classes[index].firsts
+            let isAmongFirsts = isSmallest && holder.isEmpty && free > 0
+            if isAmongFirsts || holder.held(index) * (isFirstRequest ? 1 : 4) < shared {
+                let buffer = self.take(index)
+                holder.add(buffer)
+                return buffer
+            }
+            isSmallest = false
         }
         return nil
     }

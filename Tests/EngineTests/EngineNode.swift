@@ -85,6 +85,39 @@ final class EngineNode: @unchecked Sendable {
         return value
     }
 
+    /// Makes resource r0 of one volume with a disk of its own; its peer is nowhere.
+    func addAttachedResource() throws -> (resource: Int, failure: AttachFailure?) {
+        let path = try self.makeDisk("data", bytes: 64 << 20)
+        let index = self.ask { loop, done in
+            let index = loop.addResource(
+                name: "r0",
+                nodeIdentifier: 0,
+                parameters: ResourceParameters()
+            )
+            done(index ?? -1)
+        }
+        let failure: AttachFailure? = self.ask { loop, done in
+            do {
+                loop.setPeer(
+                    index,
+                    PeerConfiguration(
+                        name: "beta",
+                        nodeIdentifier: 1,
+                        local: try .ip("127.0.0.1", port: 0),
+                        remote: try .ip("127.0.0.1", port: 1)
+                    )
+                )
+            } catch { print(error) }
+            let volume = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
+            loop.attach(
+                index,
+                volume: volume ?? 0,
+                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
+            ) { done($0) }
+        }
+        return (index, failure)
+    }
+
     /// Makes a data file with fresh internal metadata.
     func makeDisk(_ name: String, bytes: UInt64) throws -> String {
         let path = self.folder.file(name)

@@ -12,34 +12,7 @@ import Wire
     @Test func `a promoted volume serves reads and writes over NBD`() throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let path = try node.makeDisk("data", bytes: 64 << 20)
-        let index = node.ask { loop, done in
-            let index = loop.addResource(
-                name: "r0",
-                nodeIdentifier: 0,
-                parameters: ResourceParameters()
-            )
-            done(index ?? -1)
-        }
-        let failure: AttachFailure? = node.ask { loop, done in
-            do {
-                loop.setPeer(
-                    index,
-                    PeerConfiguration(
-                        name: "beta",
-                        nodeIdentifier: 1,
-                        local: try .ip("127.0.0.1", port: 0),
-                        remote: try .ip("127.0.0.1", port: 1)
-                    )
-                )
-            } catch { print(error) }
-            let volume = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
-            loop.attach(
-                index,
-                volume: volume ?? 0,
-                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
-            ) { done($0) }
-        }
+        let (index, failure) = try node.addAttachedResource()
         #expect(failure == nil)
         let code: StateChangeCode = node.ask { loop, done in
             loop.command(index, .primary(force: true)) { done($0) }

@@ -28,6 +28,35 @@ import Testing
         #expect(pool.lease(65536) == leased[5])
     }
 
+    @Test func `holders that keep all they get leave the next one some, and the reserve`() throws {
+        var limits = ReactorLimits()
+        limits.buffers = [
+            BufferClass(byteCount: 4096, count: 400, reserved: 50, firsts: 64),
+            BufferClass(byteCount: 65536, count: 100, reserved: 10, firsts: 5),
+        ]
+        let reactor = try Reactor(limits)
+        defer { withExtendedLifetime(reactor) {} }
+        let pool = reactor.buffers
+        for number in 0..<64 {
+            var holder = BufferHolder()
+            var isFirst = true
+            while pool.lease(4096, for: &holder, isFirstRequest: isFirst) != nil { isFirst = false }
+            #expect(!holder.isEmpty, "holder \(number)")
+            if number == 0 { #expect(pool.freeCount(of: 4096) > 350) }
+        }
+        // The small ones spill into the large ones, and leave what those keep for large requests.
+        #expect(pool.freeCount(of: 4096) - pool.freeCount(of: 65536) >= 50)
+        #expect(pool.freeCount(of: 65536) >= 15)
+        var holder = BufferHolder()
+        let large = try #require(pool.lease(65536, for: &holder, isFirstRequest: true))
+        pool.release(large)
+        holder.remove(large)
+        #expect(holder.isEmpty)
+        var count = 0
+        while pool.lease(4096) != nil { count += 1 }
+        #expect(count >= 65)
+    }
+
     @Test func `buffers are page aligned, apart, and have room for a header`() throws {
         let reactor = try Reactor(Self.limits())
         defer { withExtendedLifetime(reactor) {} }

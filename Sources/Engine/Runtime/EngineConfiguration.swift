@@ -15,11 +15,14 @@ package struct EngineConfiguration: Sendable {
     }
 
     /// Payload memory of one loop: 4 KiB requests are the most frequent, 1 MiB ones the largest.
+    ///
+    /// What is reserved is for the peers: clients that do not read their replies cannot take it.
+    /// Each client finds a first buffer of the smaller sizes whatever the others hold.
     package static var bufferClasses: [BufferClass] {
         [
-            BufferClass(byteCount: 4096, count: 4096),
-            BufferClass(byteCount: 65_536, count: 1024),
-            BufferClass(byteCount: 1_048_576, count: 192),
+            BufferClass(byteCount: 4096, count: 4096, reserved: 512, firsts: 256),
+            BufferClass(byteCount: 65_536, count: 1024, reserved: 128, firsts: 256),
+            BufferClass(byteCount: 1_048_576, count: 192, reserved: 32, firsts: 16),
         ]
     }
 

@@ -42,7 +42,8 @@ struct AttachProgress {
     let deviceBytes: UInt64
     let dataBytes: UInt64
     var phase = Phase.superblock
-    var buffer: BufferHandle
+    /// What is read goes here: payload of clients and peers cannot take it.
+    let memory: UnsafeMutableRawBufferPointer
     var stored: StoredMetadata?
     var words: [UInt64] = []
     let reply: @Sendable (AttachFailure?) -> Void
@@ -141,16 +142,16 @@ extension EngineLoop {
         do throws(LayoutFault) {
             position = try Layout.superblockPosition(placement, deviceBytes: deviceBytes)
         } catch { throw AttachFailure(code: 112, text: "\(request.metadataPath): \(error)") }
-        guard let buffer = self.reactor.buffers.lease(1_048_576) else {
-            throw AttachFailure(code: 122, text: "No memory is free; try again")
-        }
         let progress = AttachProgress(
             files: files,
             request: request,
             placement: placement,
             deviceBytes: deviceBytes,
             dataBytes: dataBytes,
-            buffer: buffer,
+            memory: .allocate(
+                byteCount: 1_048_576,
+                alignment: BufferPool.pageByteCount
+            ),
             reply: reply
         )
         self.state.pointee.fileOwners[Int(files.data.slot)] =
@@ -162,14 +163,16 @@ extension EngineLoop {
     }
 
     private func readMetadata(_ progress: AttachProgress, at position: UInt64, byteCount: Int) {
-        let isStarted = self.reactor.read(
-            progress.files.metadata,
-            at: position,
-            into: self.reactor.buffers.payload(progress.buffer),
-            byteCount: byteCount,
-            token: FileToken.ofAttach
-        )
-        invariant(isStarted, "the table of file operations has room for an attach")
+        let isStarted = progress.memory.baseAddress.map { start in
+            self.reactor.read(
+                progress.files.metadata,
+                at: position,
+                into: start,
+                byteCount: byteCount,
+                token: FileToken.ofAttach
+            )
+        }
+        invariant(isStarted == true, "the table of file operations has room for an attach")
     }
 
     /// The superblock, or a piece of the bitmap, has been read.
@@ -194,10 +197,7 @@ extension EngineLoop {
         _ owner: FileOwner,
         _ count: Int
     ) throws(AttachFailure) -> Bool {
-        let bytes = UnsafeRawBufferPointer(
-            start: self.reactor.buffers.payload(progress.buffer),
-            count: count
-        )
+        let bytes = UnsafeRawBufferPointer(rebasing: progress.memory.prefix(count))
         switch progress.phase {
         case .superblock: try self.decodeSuperblock(&progress, owner, bytes)
         case .bitmap(let offset):
@@ -296,7 +296,7 @@ extension EngineLoop {
             ? stored.layout.usableSectors
             : min(progress.dataBytes / 512, stored.layout.usableSectors)
         guard sectors >= 8 else { throw AttachFailure(code: 111, text: "The disk is too small") }
-        self.reactor.buffers.release(progress.buffer)
+        progress.memory.deallocate()
         resource.pointee.attaching[owner.volume] = nil
         self.interpose(progress.files, progress.request)
         resource.pointee.volumes[owner.volume] = VolumeFiles(
@@ -360,7 +360,7 @@ extension EngineLoop {
         _ owner: FileOwner,
         _ failure: AttachFailure
     ) {
-        self.reactor.buffers.release(progress.buffer)
+        progress.memory.deallocate()
         self.resource(owner.resource).pointee.attaching[owner.volume] = nil
         self.reactor.close(progress.files.data)
         if progress.files.metadata != progress.files.data {

@@ -143,7 +143,7 @@ extension EngineLoop {
         if token.isAttaching {
             return self.attachReadDone(owner, count, code)
         }
-        if token.buffer != .none { self.reactor.buffers.release(token.buffer) }
+        if let block = token.block { self.state.pointee.metadataBlocks.release(block) }
         let result: IOResult = code.map { .failure(errno: $0.number) } ?? .success
         if let code {
             self.log.warn(
@@ -195,20 +195,23 @@ extension EngineLoop {
         at position: UInt64,
         _ fill: (UnsafeMutableRawBufferPointer) -> Void
     ) {
-        guard let files = self.files(index, volume),
-            let buffer = self.reactor.buffers.lease(BufferPool.pageByteCount)
-        else { return self.failLater(index, volume, token) }
-        let memory = self.reactor.buffers.payload(buffer)
-        fill(UnsafeMutableRawBufferPointer(start: memory, count: BufferPool.pageByteCount))
-        let isStarted = self.writeFile(
-            files.metadata,
-            at: position,
-            from: memory,
-            byteCount: BufferPool.pageByteCount,
-            token: FileToken(token, buffer: buffer).raw
-        )
-        if !isStarted {
-            self.reactor.buffers.release(buffer)
+        guard let files = self.files(index, volume) else {
+            return self.failLater(index, volume, token)
+        }
+        let block = self.state.pointee.metadataBlocks.take()
+        let memory = self.state.pointee.metadataBlocks[block]
+        fill(memory)
+        let isStarted = memory.baseAddress.map { start in
+            self.writeFile(
+                files.metadata,
+                at: position,
+                from: start,
+                byteCount: memory.count,
+                token: FileToken(token, block: block).raw
+            )
+        }
+        if isStarted != true {
+            self.state.pointee.metadataBlocks.release(block)
             self.failLater(index, volume, token)
         }
     }
@@ -300,39 +303,38 @@ extension IOToken.Purpose {
 /// What a file operation is for, packed into the reactor's 64 bits.
 struct FileToken {
     let io: IOToken
-    /// A buffer that is free when the operation is through.
-    let buffer: BufferHandle
+    /// A metadata block that is free when the operation is through.
+    let block: UInt32?
 
     private static let attaching: UInt64 = .max
 
     /// The token of the reads of an attach.
     static var ofAttach: UInt64 { Self.attaching }
 
-    init(_ io: IOToken, buffer: BufferHandle = .none) {
+    init(_ io: IOToken, block: UInt32? = nil) {
         self.io = io
-        self.buffer = buffer
+        self.block = block
     }
 
-    /// Slots below 2^24 go with a buffer, larger ones without.
+    /// Slots below 2^23 go with a block, larger ones without.
     var raw: UInt64 {
         let purpose = UInt64(self.io.purpose.rawValue) << 56
-        guard self.buffer != .none else { return purpose | UInt64(self.io.slot) }
+        guard let block = self.block else { return purpose | UInt64(self.io.slot) }
         invariant(self.io.slot < 1 << 23, "slot of a metadata operation")
-        return purpose | 1 << 55 | UInt64(self.io.slot) << 32 | UInt64(self.buffer.number)
+        return purpose | 1 << 55 | UInt64(self.io.slot) << 32 | UInt64(block)
     }
 
     init(raw: UInt64) {
         let purpose = IOToken.Purpose(rawValue: UInt8(truncatingIfNeeded: raw >> 56))
-        let hasBuffer = raw >> 55 & 1 == 1
+        let hasBlock = raw >> 55 & 1 == 1
         self.io = IOToken(
             purpose ?? .dataFlush,
-            slot: hasBuffer
+            slot: hasBlock
                 ? UInt32(truncatingIfNeeded: raw >> 32) & 0x7F_FFFF
                 : UInt32(truncatingIfNeeded: raw)
         )
-        self.buffer =
-            hasBuffer && raw != Self.attaching
-            ? BufferHandle(number: UInt32(truncatingIfNeeded: raw)) : .none
+        self.block =
+            hasBlock && raw != Self.attaching ? UInt32(truncatingIfNeeded: raw) : nil
         self.isAttaching = raw == Self.attaching
     }
 

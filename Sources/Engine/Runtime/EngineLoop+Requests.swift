@@ -40,15 +40,22 @@ extension EngineLoop {
     /// Takes buffers for `payloadByteCount` bytes; false, and none taken, if there are too few.
     private func leaseParts(_ index: Int, _ slot: UInt32) -> Bool {
         let client = self.client(index)
+        let isFirst = client.pointee.buffers.isEmpty
         var left = Int(client.pointee.requests[Int(slot)].payloadByteCount)
         while left > 0 {
             let count = min(left, Int(ClientRequest.payloadMaximum))
-            guard let buffer = self.reactor.buffers.lease(count) else {
+            let buffer = self.reactor.buffers.lease(
+                count,
+                for: &client.pointee.buffers,
+                isFirstRequest: isFirst
+            )
+            guard let buffer else {
                 self.releaseParts(index, slot)
                 return false
             }
             guard self.appendPart(index, slot, buffer, count) else {
                 self.reactor.buffers.release(buffer)
+                client.pointee.buffers.remove(buffer)
                 self.releaseParts(index, slot)
                 return false
             }
@@ -88,7 +95,10 @@ extension EngineLoop {
         var piece = client.pointee.requests[Int(slot)].first
         while piece != Piece.none {
             let part = self.state.pointee.pieces[piece]
-            if part.buffer != .none { self.reactor.buffers.release(part.buffer) }
+            if part.buffer != .none {
+                self.reactor.buffers.release(part.buffer)
+                client.pointee.buffers.remove(part.buffer)
+            }
             self.state.pointee.pieces.release(piece)
             piece = part.next
         }
@@ -318,7 +328,10 @@ extension EngineLoop {
     func completed(_ piece: UInt32, _ error: ClientError?, buffer: BufferHandle = .none) {
         let part = self.state.pointee.pieces[piece]
         if buffer != .none {
+            let client = self.client(part.client)
             self.reactor.buffers.release(part.buffer)
+            client.pointee.buffers.remove(part.buffer)
+            client.pointee.buffers.add(buffer)
             self.state.pointee.pieces[piece].buffer = buffer
         }
         self.partDone(part.client, part.slot, error)

@@ -33,7 +33,8 @@ package final class EngineLoop {
             + 4 * EngineConfiguration.resourceMaximum
         limits.listeners = EngineConfiguration.resourceMaximum + 16
         limits.files = 1024
-        limits.fileOperations = 32_768
+        // Whatever the clients have under way, the metadata's and the peers' operations find room.
+        limits.fileOperations = EngineState.pieceMaximum + 32_768
         limits.buffers = EngineConfiguration.bufferClasses
         self.reactor = try Reactor(limits)
         self.configuration = configuration

@@ -39,7 +39,8 @@ struct Piece: BitwiseCopyable {
 struct EngineState: ~Copyable {
     var resources = PlaceTable<ResourceDriver>(capacity: EngineConfiguration.resourceMaximum)
     var clients = PlaceTable<NBDClient>(capacity: EngineConfiguration.clientMaximum)
-    var pieces = SlotTable<Piece>(capacity: 65_536)
+    var pieces = SlotTable<Piece>(capacity: Self.pieceMaximum)
+    var metadataBlocks = MetadataBlocks()
     let owners: UnsafeMutablePointer<ConnectionOwner>
     let fileOwners: UnsafeMutablePointer<FileOwner>
     /// Where the head of a packet or reply is written before it is queued.
@@ -59,6 +60,9 @@ struct EngineState: ~Copyable {
     var hasBufferWaiters = false
     var isStopping = false
     var stopDeadline = Instant.distantFuture
+
+    /// Parts of all clients' requests: each is one operation of a disk at most.
+    static var pieceMaximum: Int { 65_536 }
 
     private static var headByteCount: Int {
         max(ReplicationLimits.headByteCount, NBDLimits.replyHeadByteCountMaximum)

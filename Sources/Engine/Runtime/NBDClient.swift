@@ -30,6 +30,8 @@ struct NBDClient: ~Copyable {
     let requests: UnsafeMutablePointer<ClientRequestState>
     /// The payload that is being received.
     var payload: IncomingPayload?
+    /// What its requests hold of the payload memory.
+    var buffers = BufferHolder()
     /// Requests that wait for memory, oldest first.
     var waitingForBuffers = SlotQueue(capacity: 16)
     /// Replies that wait for room in the send queue, oldest first.

@@ -24,6 +24,31 @@ import Testing
         #expect(taken[0] != nil && taken[1] != nil && taken[2] == nil)
     }
 
+    @Test(arguments: 0..<20)
+    func `the newest overlapping range is found, of all or of the older ones`(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let space = [2_000, 40_000, 1 << 40][Int(random.below(3))] as UInt64
+        var table = IntervalTable(capacity: 300)
+        var model: [(slot: UInt32, interval: IntervalTable.Interval)] = []
+        for step in 0..<2_000 {
+            let length = 1 + random.below([8, 2048, 9000, 3 << 21][Int(random.below(4))])
+            let range = SectorRange(start: random.below(space), count: length)
+            if model.count < 300, random.below(2) == 0 {
+                guard let slot = table.insert(range, tag: UInt32(step)) else { continue }
+                model.append((slot, IntervalTable.Interval(range: range, tag: UInt32(step))))
+            } else if !model.isEmpty {
+                table.remove(model.remove(at: Int(random.below(UInt64(model.count)))).slot)
+            }
+            let newest = table.newestOverlap(of: range)
+            #expect(newest == model.last { $0.interval.range.overlaps(range) }?.interval)
+            guard !model.isEmpty else { continue }
+            let limit = Int(random.below(UInt64(model.count)))
+            let older = table.newestOverlap(of: range, olderThan: model[limit].slot)
+            let expected = model.prefix(limit).last { $0.interval.range.overlaps(range) }
+            #expect(older == expected?.interval)
+        }
+    }
+
     @Test(arguments: 0..<40)
     func `agrees with a plain list of ranges`(seed: UInt64) {
         var random = SeededRandom(seed: seed)

@@ -37,6 +37,10 @@ struct Request: BitwiseCopyable {
         static var peerIsOnlyCopy: Self { Self(rawValue: 1 << 11) }
         /// A read that the peer serves.
         static var remoteRead: Self { Self(rawValue: 1 << 12) }
+        /// A write that has not started: its range is in the table of waiting writes.
+        static var waits: Self { Self(rawValue: 1 << 13) }
+        /// More than one older waiting write may overlap it.
+        static var mayWaitAgain: Self { Self(rawValue: 1 << 14) }
     }
 
     var client: ClientRequest
@@ -47,10 +51,12 @@ struct Request: BitwiseCopyable {
     var blockID: UInt64 = 0
     /// Protocol A: the number of its packet on the data socket, counted from 1 for each connection.
     var packetNumber: UInt64 = 0
-    /// Its place in the table of ranges in flight.
+    /// Its place in the table of waiting writes, then in that of writes in flight.
     var interval: UInt32 = .max
     /// The next younger request of the same list.
     var next: UInt32 = Request.none
+    /// Younger writes that look again whether they may start when this one is no longer in flight.
+    var waiters = RequestList()
     var submittedAt: Instant
 
     static var none: UInt32 { .max }

@@ -46,7 +46,7 @@ extension Resource {
         if self.requests[slot].flags.contains(.inFlight) {
             self.requests[slot].flags.remove(.inFlight)
             self.volumes[index].writesInFlight.remove(self.requests[slot].interval)
-            self.retryConflicting(in: index, at: now)
+            self.releaseWaiters(of: slot, at: now)
             self.retryHeldReads(in: index, at: now)
             if self.volumes[index].isWalking { self.resyncProgressed(index, at: now) }
         }

@@ -114,7 +114,9 @@ extension Resource {
             self.releaseBuffer(buffer)
             self.refusePeerRead(read)
         }
-        self.retryConflicting(in: index, at: now)
+        if read.kind == .resyncRead {
+            self.releaseWritesAwaitingResync(of: read.range, in: index, at: now)
+        }
         self.resumeAfterDrain(at: now)
     }
 

@@ -49,56 +49,21 @@ extension Resource {
     private mutating func submitWrite(_ slot: UInt32, at now: Instant) {
         let index = self.requests[slot].client.volume
         let range = self.requests[slot].range
-        if !self.volumes[index].conflicting.isEmpty
-            && self.overlapsConflicting(range, in: index)
-            || self.volumes[index].overlapsInFlight(range)
-        {
-            self.volumes[index].conflicting.append(slot)
-            return
-        }
-        self.startWrite(slot, at: now)
-    }
-
-    private func overlapsConflicting(_ range: SectorRange, in index: UInt16) -> Bool {
-        for offset in 0..<self.volumes[index].conflicting.count
-        where self.requests[self.volumes[index].conflicting[offset]].range.overlaps(range) {
-            return true
-        }
-        return false
-    }
-
-    /// Starts writes whose overlapping predecessors have ended, in their order.
-    mutating func retryConflicting(in index: UInt16, at now: Instant) {
-        let count = self.volumes[index].conflicting.count
-        guard count > 0 else { return }
-        for _ in 0..<count {
-            guard let slot = self.volumes[index].conflicting.popFirst() else { return }
-            let range = self.requests[slot].range
-            if self.volumes[index].overlapsInFlight(range)
-                || self.overlapsStillWaiting(range, in: index)
-            {
-                self.volumes[index].stillConflicting.append(slot)
-            } else {
-                self.startWrite(slot, at: now)
-            }
-        }
-        while let slot = self.volumes[index].stillConflicting.popFirst() {
-            self.volumes[index].conflicting.append(slot)
+        if let older = self.volumes[index].waitingWrites.newestOverlap(of: range) {
+            self.beginWaiting(slot)
+            self.wait(slot, behind: older)
+        } else {
+            self.startUnlessBlocked(slot, at: now)
         }
     }
 
-    private func overlapsStillWaiting(_ range: SectorRange, in index: UInt16) -> Bool {
-        for offset in 0..<self.volumes[index].stillConflicting.count
-        where self.requests[self.volumes[index].stillConflicting[offset]].range.overlaps(range) {
-            return true
-        }
-        return false
-    }
-
-    private mutating func startWrite(_ slot: UInt32, at now: Instant) {
+    mutating func startWrite(_ slot: UInt32, at now: Instant) {
         let index = self.requests[slot].client.volume
         self.requests[slot].interval =
-            self.volumes[index].writesInFlight.insert(self.requests[slot].range) ?? .max
+            self.volumes[index].writesInFlight.insert(
+                self.requests[slot].range,
+                tag: slot
+            ) ?? .max
         self.requests[slot].flags.insert(.inFlight)
         guard self.volumes[index].usesActivityLog else {
             return self.dispatchWrite(slot, at: now)

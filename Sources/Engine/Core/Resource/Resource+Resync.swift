@@ -172,8 +172,11 @@ extension Resource {
 
     mutating func resyncBlockDone(_ write: PeerRequest, failed: Bool, at now: Instant) {
         guard !write.flags.contains(.orphaned), let request = write.resyncRequest else { return }
-        _ = self.volumes[write.volume].walk.finish(request, failed ? .failed : .synchronised)
-        self.retryConflicting(in: write.volume, at: now)
+        let range = self.volumes[write.volume].walk.finish(
+            request,
+            failed ? .failed : .synchronised
+        )
+        self.releaseWritesAwaitingResync(of: range, in: write.volume, at: now)
         self.resyncProgressed(write.volume, at: now)
     }
 
@@ -186,8 +189,8 @@ extension Resource {
     ) {
         guard let request = self.volumes[index].walk.request(for: range) else { return }
         self.volumes[index].walk.answered(request, at: now)
-        _ = self.volumes[index].walk.finish(request, cancelled ? .cancelled : .failed)
-        self.retryConflicting(in: index, at: now)
+        let block = self.volumes[index].walk.finish(request, cancelled ? .cancelled : .failed)
+        self.releaseWritesAwaitingResync(of: block, in: index, at: now)
         self.resyncProgressed(index, at: now)
     }
 
@@ -240,7 +243,7 @@ extension Resource {
         self.volumes[index].endWalk()
         self.volumes[index].isEndingResync = false
         self.volumes[index].unacknowledgedResync = 0
-        self.retryConflicting(in: index, at: now)
+        self.releaseWritesAwaitingResync(of: nil, in: index, at: now)
     }
 
     // MARK: Bits

@@ -26,6 +26,8 @@ package struct Resource: ~Copyable {
     // Application
     var volumes = VolumeTable()
     var requests: SlotTable<Request>
+    /// How often a waiting write has been looked at again.
+    package internal(set) var waitingWritesChecked = 0
     /// Requests that wait for room, for a durable generation or for the bitmap exchange.
     var waiting = ActionQueue<ClientRequest>(capacity: 256)
     var heldCompletions = ActionQueue<HeldCompletion>(capacity: 64)

@@ -15,10 +15,17 @@ package struct IntervalTable: ~Copyable {
         package let range: SectorRange
         /// What the owner calls it, a request slot for example.
         package let tag: UInt32
+
+        package init(range: SectorRange, tag: UInt32) {
+            self.range = range
+            self.tag = tag
+        }
     }
 
     private struct Node: BitwiseCopyable {
         let interval: Interval
+        /// Counts the insertions: the larger, the newer.
+        let order: UInt64
         let chain: Int32
         var next: Int32
         var previous: Int32
@@ -37,6 +44,7 @@ package struct IntervalTable: ~Copyable {
     private let chainMask: UInt64
     private let longChain: Int
     private var longCount = 0
+    private var insertions: UInt64 = 0
 
     /// Creates an empty table for at most `capacity` ranges.
     package init(capacity: Int) {
@@ -70,6 +78,7 @@ package struct IntervalTable: ~Copyable {
         let chain = isLong ? self.longChain : self.chain(of: range.start / Self.sectorsPerBucket)
         let node = Node(
             interval: Interval(range: range, tag: tag),
+            order: self.insertions,
             chain: Int32(chain),
             next: self.chains[chain],
             previous: -1
@@ -77,6 +86,7 @@ package struct IntervalTable: ~Copyable {
         guard let slot = self.nodes.take(node) else { return nil }
         if node.next >= 0 { self.nodes[UInt32(node.next)].previous = Int32(slot) }
         self.chains[chain] = Int32(slot)
+        self.insertions += 1
         if isLong { self.longCount += 1 } else { self.count(range, by: 1) }
         return slot
     }
@@ -115,6 +125,43 @@ package struct IntervalTable: ~Copyable {
         _ = self.visit(range) { slot, interval in
             body(slot, interval)
             return false
+        }
+    }
+
+    /// The newest range that shares a sector with `range`, of those older than the one in `slot`.
+    ///
+    /// Each chain begins with its newest range, so many ranges in one place cost no more than few.
+    package func newestOverlap(of range: SectorRange, olderThan slot: UInt32? = nil) -> Interval? {
+        guard self.nodes.count > 0 && range.count > 0 else { return nil }
+        let limit = slot.map { self.nodes[$0].order } ?? .max
+        var newest: Node?
+        if self.longCount > 0 { self.findNewest(&newest, self.longChain, range, limit) }
+        guard self.mayOverlapShort(range) else { return newest?.interval }
+        let first = range.start / Self.sectorsPerBucket
+        let last = (range.end - 1) / Self.sectorsPerBucket
+        if last - first < self.chainMask {
+            for bucket in (first == 0 ? 0 : first - 1)...last {
+                self.findNewest(&newest, self.chain(of: bucket), range, limit)
+            }
+        } else {
+            for chain in 0..<self.longChain { self.findNewest(&newest, chain, range, limit) }
+        }
+        return newest?.interval
+    }
+
+    /// Looks in one chain for an overlapping range that is newer than `newest`.
+    private func findNewest(
+        _ newest: inout Node?,
+        _ chain: Int,
+        _ range: SectorRange,
+        _ limit: UInt64
+    ) {
+        var index = self.chains[chain]
+        while index >= 0 {
+            let node = self.nodes[UInt32(index)]
+            if let newest, node.order <= newest.order { return }
+            if node.order < limit, node.interval.range.overlaps(range) { return newest = node }
+            index = node.next
         }
     }
 

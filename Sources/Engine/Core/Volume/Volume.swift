@@ -46,9 +46,13 @@ struct Volume: ~Copyable {
     var writesInFlight: IntervalTable
     /// Ranges that are being read for the resync.
     var resyncReads: IntervalTable
-    /// Writes that wait for an overlapping one, oldest first.
-    var conflicting = ActionQueue<UInt32>(capacity: 16)
-    var stillConflicting = ActionQueue<UInt32>(capacity: 16)
+    /// Writes that wait for an overlapping one, or for a block of the resync.
+    var waitingWrites: IntervalTable
+    /// Those of them that wait for a block of the resync, oldest first.
+    var awaitingResync = ActionQueue<UInt32>(capacity: 16)
+    /// Those of them whose predecessor has ended.
+    var unblocked = ActionQueue<UInt32>(capacity: 16)
+    var isStartingUnblocked = false
 
     // Disk
     /// Whether data and metadata are open.
@@ -127,16 +131,17 @@ struct Volume: ~Copyable {
         self.minor = minor
         self.parameters = parameters
         self.writesInFlight = IntervalTable(capacity: limits.requestMaximum)
+        self.waitingWrites = IntervalTable(capacity: limits.requestMaximum)
         self.resyncReads = IntervalTable(capacity: limits.peerRequestMaximum)
         self.peerWritesInFlight = IntervalTable(capacity: limits.peerRequestMaximum)
     }
 
     // MARK: Application
 
-    /// Whether a write to `range` must wait for one that is on its way to the disk, for a read of
-    /// the resync, or for a block that was asked of the source and would be older.
-    func overlapsInFlight(_ range: SectorRange) -> Bool {
-        self.writesInFlight.overlaps(range) || self.resyncReads.overlaps(range)
+    /// Whether a write to `range` must wait for a read of the resync, or for a block that was asked
+    /// of the source and would be older.
+    func overlapsResync(_ range: SectorRange) -> Bool {
+        self.resyncReads.overlaps(range)
             || self.isWalking && self.walk.overlapsOutstanding(range)
     }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Engine
+import EngineCore
+import Glibc
+import Primitives
+import Reactor
+import TestSupport
+import Testing
+import Wire
+
+/// Clients that take all memory that they can get.
+@Suite(.enabled(if: Tool.qemuIO.isPresent, "needs qemu-io (Debian: qemu-utils)"))
+struct MemoryTests {
+    @Test func `metadata is read and written when no payload buffer is free`() throws {
+        let node = try EngineNode(name: "alpha")
+        defer { node.stop() }
+        let taken: [UInt32] = node.ask { loop, done in
+            var taken: [UInt32] = []
+            while let buffer = loop.reactor.buffers.lease(1) { taken.append(buffer.number) }
+            done(taken)
+        }
+        #expect(taken.count == EngineConfiguration.bufferClasses.reduce(0) { $0 + $1.count })
+        let (index, failure) = try node.addAttachedResource()
+        #expect(failure == nil)
+        let code: StateChangeCode = node.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
+        // A cold extent: a transaction of the activity log.
+        let trim = try Tool.qemuIO.run(["-f", "raw", "-c", "discard 8M 4k", Self.uri(node)])
+        #expect(trim.exitCode == 0, "\(trim.text)")
+        _ = node.ask { loop, done in
+            for number in taken { loop.reactor.buffers.release(BufferHandle(number: number)) }
+            done(true)
+        }
+        let write = try Tool.qemuIO.run(
+            ["-f", "raw", "-c", "write -P 3 8M 4k", "-c", "read -P 3 8M 4k", Self.uri(node)]
+        )
+        #expect(write.exitCode == 0 && !write.text.contains("failed"), "\(write.text)")
+    }
+
+    /// Eight clients announce 32 MiB each and send none of it; more read and do not take the
+    /// replies.
+    @Test func `clients that hold their memory leave some for the next`() throws {
+        let node = try EngineNode(name: "alpha")
+        defer { node.stop() }
+        let (index, failure) = try node.addAttachedResource()
+        #expect(failure == nil)
+        let code: StateChangeCode = node.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
+        var clients: [RawNBDClient] = []
+        defer { for client in clients { client.close() } }
+        for _ in 0..<8 {
+            let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
+            clients.append(client)
+            // The reply to the read proves that the header behind it has been looked at.
+            client.send(RawNBDClient.request(0, 0, 512) + RawNBDClient.request(1, 0, 32 << 20))
+            #expect(client.receive(16 + 512).count == 16 + 512)
+        }
+        for _ in 0..<24 {
+            let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
+            clients.append(client)
+            let reads = (0..<250).flatMap { _ in RawNBDClient.request(0, 0, 65_536) }
+            client.send(reads + RawNBDClient.request(0, 0, 512))
+            #expect(client.receive(16).count == 16)
+        }
+        let free: [Int] = node.ask { loop, done in
+            done([4096, 65_536, 1 << 20].map { loop.reactor.buffers.freeCount(of: $0) })
+        }
+        // What the peers find.
+        #expect(free[0] >= 512 + 128 + 32 && free[1] >= 128 + 32 && free[2] >= 32, "\(free)")
+        let output = try Program.run(
+            "/usr/bin/timeout",
+            [
+                "60", try #require(Tool.qemuIO.path), "-f", "raw", "-c", "read 0 1M",
+                "-c", "write -P 5 0 4k", "-c", "read -P 5 0 4k", Self.uri(node),
+            ]
+        )
+        #expect(output.exitCode == 0 && !output.text.contains("failed"), "\(output.text)")
+    }
+
+    private static func uri(_ node: EngineNode) -> String {
+        "nbd+unix:///r0/0?socket=\(node.socketPath)"
+    }
+}
+
+/// A client that sends what it is told to and reads no more than it is asked to.
+final class RawNBDClient {
+    private let descriptor: Int32
+
+    /// Connects and opens `export` by NBD_OPT_EXPORT_NAME.
+    init(socket path: String, export: String) throws {
+        self.descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var time = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(
+            self.descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &time,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(result == 0 && self.receive(18).count == 18)
+        // Fixed newstyle, no zeroes behind the answer.
+        self.send(
+            Self.big(3, 4) + Array("IHAVEOPT".utf8) + Self.big(1, 4)
+                + Self.big(UInt64(export.utf8.count), 4) + Array(export.utf8)
+        )
+        try #require(self.receive(10).count == 10)
+    }
+
+    func close() { Glibc.close(self.descriptor) }
+
+    /// The header of a request: `type` 0 reads, 1 writes.
+    static func request(_ type: UInt64, _ offset: UInt64, _ byteCount: UInt64) -> [UInt8] {
+        Self.big(0x2560_9513, 4) + Self.big(0, 2) + Self.big(type, 2) + Self.big(7, 8)
+            + Self.big(offset, 8) + Self.big(byteCount, 4)
+    }
+
+    private static func big(_ value: UInt64, _ byteCount: Int) -> [UInt8] {
+        (0..<byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (byteCount - 1 - $0))) }
+    }
+
+    func send(_ bytes: [UInt8]) {
+        let count = Glibc.send(self.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        #expect(count == bytes.count)
+    }
+
+    func receive(_ byteCount: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: byteCount)
+        let count = recv(self.descriptor, &bytes, byteCount, Int32(MSG_WAITALL))
+        return Array(bytes.prefix(max(0, count)))
+    }
+}
