@@ -68,7 +68,11 @@ struct StateLog {
         }
         if old.disk != new.disk { note("disk", old.disk.name, new.disk.name) }
         if old.connection != new.connection {
-            note("replication to \(peer)", old.connection.name, new.connection.name)
+            note(
+                "replication to \(peer)",
+                old.connection.replicationName,
+                new.connection.replicationName
+            )
         }
         if old.peerDisk != new.peerDisk {
             note("disk of \(peer)", old.peerDisk.name, new.peerDisk.name)
