@@ -14,6 +14,12 @@ import Testing
         }
     }
 
+    @Test(arguments: [112, 151])
+    func `worlds that once broke a promise keep it`(_ seed: UInt64) {
+        let violations = RandomWorld(seed: seed).run()
+        #expect(violations == [], "replay it: bsr-sim --seed \(seed) --trace")
+    }
+
     @Test func `the same seed leads to the same events`() {
         func trace() -> [String] {
             var lines: [String] = []

@@ -239,6 +239,10 @@ package final class Checks {
                 self.generations.synchronised(node, volume)
             } else if old.connection < .connected {
                 self.checkCoverage([.survives, .survives])
+                if new.disk == .upToDate, self.sessions.current[1 - node] != nil {
+                    // It gets the Primary's writes from now on; others may need a resync first.
+                    self.sessions.separated(node, volume)
+                }
             }
         case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
             .protocolError, .tearDown, .wfConnection, .wfReportParams, .startingSyncT, .wfBitMapT,

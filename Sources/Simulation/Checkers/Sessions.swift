@@ -56,8 +56,13 @@ package final class Sessions {
     /// `target` has the same data as `source` now.
     func synchronised(_ target: Int, _ volume: Int, from source: Int) {
         self.ofReplica[target][volume] = self.current[source] ?? self.ofReplica[source][volume]
+        self.separated(target, volume)
+    }
+
+    /// The volume of `node` goes on by itself, maybe before the others.
+    func separated(_ node: Int, _ volume: Int) {
         self.lastMoment += 1
-        self.moments[target][volume] = self.lastMoment
+        self.moments[node][volume] = self.lastMoment
     }
 
     /// All volumes of `node` follow the other one's.

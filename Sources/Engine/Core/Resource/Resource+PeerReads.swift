@@ -8,6 +8,9 @@ import Wire
 /// A resync block must never carry older data than a write that was sent before it. So the read
 /// waits for overlapping writes of this node's application, and such writes wait for the read:
 /// whatever is sent later is at least as new.
+///
+/// A read of the peer's application waits for overlapping writes that arrived before it: with
+/// protocols A and B they may be complete there and not yet on this disk.
 extension Resource {
     mutating func receivePeerRead(_ read: PeerRequest, at now: Instant) {
         let index = read.volume
@@ -48,9 +51,12 @@ extension Resource {
 
     private func mustWaitForWrites(_ slot: UInt32) -> Bool {
         let read = self.peerRequests[slot]
-        guard read.kind == .resyncRead else { return false }
-        return self.volumes[read.volume].writesInFlight.overlaps(read.range)
-            || self.volumes[read.volume].peerWritesInFlight.overlaps(read.range)
+        if read.kind == .resyncRead,
+            self.volumes[read.volume].writesInFlight.overlaps(read.range)
+        {
+            return true
+        }
+        return self.volumes[read.volume].peerWritesInFlight.overlaps(read.range)
             || self.overlapsHeldPeerWrite(read)
     }
 
@@ -79,7 +85,7 @@ extension Resource {
         )
     }
 
-    /// Starts resync reads whose overlapping writes are done.
+    /// Starts reads whose overlapping writes are done.
     mutating func retryHeldReads(in index: UInt16, at now: Instant) {
         let count = self.volumes[index].heldReads.count
         guard count > 0 else { return }

@@ -140,6 +140,7 @@ extension Resource {
         self.sendAck(.negative, for: write)
         self.finishPeerWrite(slot, failed: true, at: now)
         self.retryHeldPeerWrites()
+        self.retryHeldReads(in: write.volume, at: now)
         self.advanceReceivedEpochs(at: now)
         self.resumeAfterDrain(at: now)
     }
