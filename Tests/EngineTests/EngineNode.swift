@@ -14,7 +14,7 @@ import Wire
 final class EngineNode: @unchecked Sendable {
     let folder: TemporaryFolder
     let socketPath: String
-    private var handle: EngineHandle?
+    private var handle: LoopHandle<EngineLoop>?
     private let thread: Thread
     /// What the engine has logged.
     let lines: LogLines
@@ -139,7 +139,7 @@ final class EngineNode: @unchecked Sendable {
 }
 
 final class LoopBox: @unchecked Sendable {
-    var handle: EngineHandle?
+    var handle: LoopHandle<EngineLoop>?
     var error: (any Error)?
 }
 

@@ -9,7 +9,7 @@ import Wire
 /// The thread of a relay: one reactor with all connections' sockets.
 ///
 /// It decides nothing about streams; each connection's ``RelayDriver`` carries out what its machine
-/// says. Other threads talk to it by ``RelayHandle/perform(_:)``.
+/// says. Other threads talk to it by ``LoopHandle<RelayLoop>/perform(_:)``.
 package final class RelayLoop {
     /// Who a connection of the reactor belongs to; kept until the reactor has let go of it, because
     /// it owns the memory that is lent.
@@ -20,10 +20,10 @@ package final class RelayLoop {
     }
 
     package let reactor: Reactor
-    let log: RelayLog
+    let log: LoopLog
     /// Tells a relay that dials itself.
     let incarnation = UInt64.random(in: 0 ... .max)
-    let mailbox: Mailbox<RelayTask>
+    let mailbox: Mailbox<LoopTask<RelayLoop>>
     private(set) var drivers: [String: RelayDriver] = [:]
     private var owners: [Owner]
     /// Accepted connections whose remote relay has not greeted.
@@ -52,7 +52,7 @@ package final class RelayLoop {
     /// Sets up the loop.
     ///
     /// - Throws: ``Reactor/ReactorError`` if io_uring is not available.
-    package init(log: RelayLog) throws(ReactorError) {
+    package init(log: LoopLog) throws(ReactorError) {
         var limits = ReactorLimits()
         limits.connections = 16 * Self.connectionMaximum + Self.greetingMaximum
         limits.listeners = 4 * Self.connectionMaximum
@@ -65,8 +65,8 @@ package final class RelayLoop {
     }
 
     /// What other threads use to talk to the loop.
-    package var handle: RelayHandle {
-        RelayHandle(mailbox: self.mailbox, waker: self.reactor.waker)
+    package var handle: LoopHandle<RelayLoop> {
+        LoopHandle(mailbox: self.mailbox, waker: self.reactor.waker)
     }
 
     /// Runs until a signal or another thread asks it to stop; then what was accepted is delivered,
@@ -321,39 +321,5 @@ package final class RelayLoop {
     private var isStopped: Bool {
         guard let deadline = self.stopDeadline else { return false }
         return self.drivers.isEmpty || deadline <= self.reactor.now
-    }
-}
-
-/// A loop as other threads see it; outlives the loop safely.
-package struct RelayHandle: Sendable {
-    let mailbox: Mailbox<RelayTask>
-    let waker: Waker
-
-    /// Has `task` carried out on the loop's thread; false if too many tasks wait.
-    package func perform(_ task: @escaping @Sendable (RelayLoop) -> Void) -> Bool {
-        self.mailbox.post(RelayTask(body: task))
-    }
-
-    /// Has the loop end.
-    package func stop() { self.waker.requestStop() }
-}
-
-/// A piece of control work for the loop's thread.
-struct RelayTask: Sendable {
-    let body: @Sendable (RelayLoop) -> Void
-}
-
-/// Where the loop's messages go.
-package struct RelayLog: Sendable {
-    package var note: @Sendable (String) -> Void
-    package var warn: @Sendable (String) -> Void
-
-    /// Creates a log of two levels.
-    package init(
-        note: @escaping @Sendable (String) -> Void,
-        warn: @escaping @Sendable (String) -> Void
-    ) {
-        self.note = note
-        self.warn = warn
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Administration
+package import Reactor
 import DRXCore
 import Foundation
 import Synchronization
@@ -17,11 +18,11 @@ package final class RelayService: Sendable {
     /// The machine's own deadlines for the end of streams are shorter.
     private static let patience: Double = 90
 
-    private let handle: RelayHandle
+    private let handle: LoopHandle<RelayLoop>
     private let changes = Mutex<Void>(())
 
     /// Creates the service of a running loop.
-    package init(_ handle: RelayHandle) { self.handle = handle }
+    package init(_ handle: LoopHandle<RelayLoop>) { self.handle = handle }
 
     /// Answers one request.
     package func answer(_ request: RelayRequest, _ stream: ResponseStream<RelayControl>) {

@@ -12,7 +12,7 @@ package final class EngineLoop {
     package let reactor: Reactor
     let configuration: EngineConfiguration
     let state: UnsafeMutablePointer<EngineState>
-    let mailbox: Mailbox<LoopTask>
+    let mailbox: Mailbox<LoopTask<EngineLoop>>
     let log: LoopLog
     /// Nil but in tests of power cuts.
     let interposer: (any DiskInterposer)?
@@ -62,8 +62,8 @@ package final class EngineLoop {
     }
 
     /// What other threads use to talk to the loop.
-    package var handle: EngineHandle {
-        EngineHandle(mailbox: self.mailbox, waker: self.reactor.waker)
+    package var handle: LoopHandle<EngineLoop> {
+        LoopHandle(mailbox: self.mailbox, waker: self.reactor.waker)
     }
 
     /// Has `task` carried out later on the loop's thread.
@@ -214,38 +214,5 @@ package final class EngineLoop {
 
     private var isStopped: Bool {
         self.state.pointee.clients.count == 0 || self.state.pointee.stopDeadline <= self.reactor.now
-    }
-}
-
-/// A loop as other threads see it; outlives the loop safely.
-package struct EngineHandle: Sendable {
-    let mailbox: Mailbox<LoopTask>
-    let waker: Waker
-
-    /// Has `task` carried out on the loop's thread; false if too many tasks wait.
-    package func perform(_ task: @escaping @Sendable (EngineLoop) -> Void) -> Bool {
-        self.mailbox.post(LoopTask(body: task))
-    }
-
-    /// Has the loop end when its clients have their answers.
-    package func stop() { self.waker.requestStop() }
-}
-
-/// A piece of control work for the loop's thread.
-struct LoopTask: Sendable {
-    let body: @Sendable (EngineLoop) -> Void
-}
-
-/// Where the loop's messages go; carried out on the control path.
-package struct LoopLog: Sendable {
-    package var note: @Sendable (String) -> Void
-    package var warn: @Sendable (String) -> Void
-
-    package init(
-        note: @escaping @Sendable (String) -> Void,
-        warn: @escaping @Sendable (String) -> Void
-    ) {
-        self.note = note
-        self.warn = warn
     }
 }

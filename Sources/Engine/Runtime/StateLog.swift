@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Reactor
 import Wire
 
 /// What the log has last said of a resource's states, to say only what has changed since.

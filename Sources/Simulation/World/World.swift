@@ -2,7 +2,7 @@
 
 import EngineCore
 package import Primitives
-import Wire
+package import Wire
 
 /// Two nodes, their disks and the network between them, in virtual time, from one number.
 ///
@@ -28,6 +28,9 @@ package final class World {
     /// What each node has sent, for scripted traces.
     private var trace: [[String]] = [[], []]
     package var tracesPackets = false
+    /// Changes a packet that has arrived, as a peer that breaks the protocol would have sent it:
+    /// the receiver's number, the packet, the sectors of its payload.
+    package var tampering: ((Int, inout Packet, inout Int) -> Void)?
     /// Gets a line for everything that happens.
     package var log: ((String) -> Void)?
 

@@ -389,27 +389,24 @@ package final class WorldNode {
                 )
             }
             self.applyActions()
-        case .payload(let content):
-            self.deliver(
-                .packet(
-                    socket,
-                    volume: frame.header.volume,
-                    frame.packet,
-                    self.buffers.make(content),
-                    payloadBytes: UInt32(trailing.byteCount)
-                )
-            )
-        case .none:
-            self.deliver(
-                .packet(
-                    socket,
-                    volume: frame.header.volume,
-                    frame.packet,
-                    .none,
-                    payloadBytes: 0
-                )
-            )
+        case .payload(let content): self.deliver(socket, frame, content)
+        case .none: self.deliver(socket, frame, nil)
         }
+    }
+
+    private func deliver(_ socket: PacketSocket, _ frame: PacketFrame, _ payload: [Content]?) {
+        var packet = frame.packet
+        var sectors = payload?.count ?? 0
+        self.world.tampering?(self.number, &packet, &sectors)
+        self.deliver(
+            .packet(
+                socket,
+                volume: frame.header.volume,
+                packet,
+                payload.map { self.buffers.make(Array($0.prefix(sectors))) } ?? .none,
+                payloadBytes: UInt32(sectors * 512)
+            )
+        )
     }
 
     private func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {

@@ -15,7 +15,7 @@ struct Daemon {
 
     func run() throws {
         let logger = self.logger
-        let log = RelayLog(
+        let log = LoopLog(
             note: { logger.info("\($0)") },
             warn: { logger.warning("\($0)") }
         )

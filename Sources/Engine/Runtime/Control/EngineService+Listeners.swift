@@ -2,6 +2,7 @@
 
 import Administration
 import Configuration
+import Reactor
 
 /// `nbd-listen` of resources.
 extension EngineService {

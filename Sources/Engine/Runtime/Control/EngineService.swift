@@ -4,7 +4,7 @@ package import Administration
 import Configuration
 import Dispatch
 import EngineCore
-import Reactor
+package import Reactor
 import Synchronization
 import Wire
 
@@ -13,14 +13,14 @@ import Wire
 /// Every request is answered on the thread of its client. Changes of the configuration are made one
 /// at a time.
 package final class EngineService: Sendable {
-    private let handle: EngineHandle
+    private let handle: LoopHandle<EngineLoop>
     private let resources = Mutex<[String: ConfiguredResource]>([:])
     /// Makes changes of the configuration one after the other.
     private let changes = Mutex<Void>(())
     package let events = EventHub()
 
     /// Creates the service of a running loop.
-    package init(_ handle: EngineHandle) { self.handle = handle }
+    package init(_ handle: LoopHandle<EngineLoop>) { self.handle = handle }
 
     /// Answers one request.
     package func answer(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
