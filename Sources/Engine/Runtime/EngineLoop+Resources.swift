@@ -128,18 +128,21 @@ extension EngineLoop {
 
     private func exports(of index: Int) -> [ExportDescription] {
         let resource = self.resource(index)
+        let isAvailable = resource.pointee.core.acceptsClients
         let isPrimary = resource.pointee.core.role == .primary
         return resource.pointee.core.volumeIndices.map { volume in
             let snapshot = resource.pointee.core.volumeSnapshot(volume)
             let name = "\(resource.pointee.name)/\(snapshot.number)"
             let sentence =
-                "\(name) is Secondary on this node; make it Primary first: "
-                + "bsradm primary \(resource.pointee.name)"
+                isPrimary
+                ? "\(name) is being made Secondary on this node by force"
+                : "\(name) is Secondary on this node; make it Primary first: "
+                    + "bsradm primary \(resource.pointee.name)"
             return ExportDescription(
                 identifier: UInt32(index) << 16 | UInt32(volume),
                 name: name,
                 byteCount: snapshot.sizes.exposedSectors * 512,
-                availability: isPrimary ? .available : .refused(sentence),
+                availability: isAvailable ? .available : .refused(sentence),
                 abilities: [.trim, .writeZeroes, .multiConnection]
             )
         }

@@ -73,6 +73,9 @@ extension Resource {
         guard let pending = self.pending else { return }
         self.pending = nil
         self.actions.append(.reply(command: pending.identifier, code))
+        if case .secondary(force: true) = pending.command {
+            self.actions.append(.changed(.resource))
+        }
         self.beginNextCommand(at: now)
     }
 
@@ -85,8 +88,11 @@ extension Resource {
     /// The pending command waits no longer.
     mutating func commandTimedOut(at now: Instant) {
         guard let pending = self.pending, pending.deadline <= now else { return }
-        if case .peerCloses = pending.phase { return self.closeConnection(.disconnected, at: now) }
-        self.finishCommand(.inTransientState, at: now)
+        switch (pending.phase, pending.command) {
+        case (.peerCloses, _): self.closeConnection(.disconnected, at: now)
+        case (.volumeReply, .primary): self.abortPromotion(.inTransientState, at: now)
+        default: self.finishCommand(.inTransientState, at: now)
+        }
     }
 
     // MARK: Promotion
@@ -109,19 +115,18 @@ extension Resource {
         }
     }
 
-    /// Promotes volume by volume; a connected peer has to agree for each.
+    /// Asks a connected peer to agree, volume by volume; then promotes all of them, or none.
     private mutating func promoteNextVolume(at now: Instant) {
         guard let pending = self.pending, case .primary(let force) = pending.command else { return }
-        guard let index = self.volumes.indices.first(where: { $0 >= pending.nextVolume }) else {
-            return self.completePromotion(at: now)
+        for index in self.volumes.indices {
+            let code = self.promotionChange(index, force: force).1
+            guard code.isSuccess else { return self.abortPromotion(code, at: now) }
         }
-        let (change, code) = self.promotionChange(index, force: force)
-        guard code.isSuccess else { return self.abortPromotion(code, at: now) }
-        guard self.volumes[index].state.connection >= .connected else {
-            self.promote(index, change, at: now)
-            self.pending?.nextVolume = index + 1
-            return self.promoteNextVolume(at: now)
+        let next = self.volumes.indices.first {
+            $0 >= pending.nextVolume && self.volumes[$0].state.connection >= .connected
         }
+        guard let index = next else { return self.completePromotion(force: force, at: now) }
+        let change = self.promotionChange(index, force: force).0
         self.liveness(.pingWanted, at: now)
         self.sendStateChangeRequest(StateRequest(change), volume: index)
         self.pending?.phase = .volumeReply(index)
@@ -163,28 +168,41 @@ extension Resource {
         self.sendState(index)
     }
 
-    private mutating func completePromotion(at now: Instant) {
+    private mutating func completePromotion(force: Bool, at now: Instant) {
+        for index in self.volumes.indices {
+            self.promote(index, self.promotionChange(index, force: force).0, at: now)
+        }
         self.role = .primary
         self.actions.append(.changed(.resource))
         self.replyWhenPersisted(at: now)
     }
 
-    /// Answers the pending command when every superblock is durable as it is now.
+    /// Answers the pending command when the superblock of the last volume is durable.
     private mutating func replyWhenPersisted(at now: Instant) {
-        guard let pending = self.pending else { return }
         if let last = self.volumes.indices.last {
-            self.persist(last, then: .reply(command: pending.identifier))
-            self.pending = nil
-            self.beginNextCommand(at: now)
+            self.replyWhenPersisted(last, at: now)
         } else {
             self.finishCommand(.success, at: now)
         }
     }
 
+    /// Answers the pending command when the superblock of a volume is durable as it is now.
+    private mutating func replyWhenPersisted(_ index: UInt16, at now: Instant) {
+        guard let pending = self.pending else { return }
+        self.persist(index, then: .reply(command: pending.identifier))
+        self.pending = nil
+        self.beginNextCommand(at: now)
+    }
+
     /// One volume cannot be promoted: neither are the others.
+    ///
+    /// A peer that has agreed, or is about to, learns that nothing came of it.
     private mutating func abortPromotion(_ code: StateChangeCode, at now: Instant) {
-        for index in self.volumes.indices where self.volumes[index].state.role == .primary {
-            self.demote(index, at: now)
+        if case .volumeReply(let last)? = self.pending?.phase {
+            for index in self.volumes.indices
+            where index <= last && self.volumes[index].state.connection >= .connected {
+                self.sendState(index)
+            }
         }
         self.finishCommand(code, at: now)
     }
@@ -196,6 +214,7 @@ extension Resource {
         let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
         if isInUse, !force { return self.finishCommand(.deviceInUse, at: now) }
         if isInUse { self.actions.append(.disconnectClients) }
+        if force { self.actions.append(.changed(.resource)) }
         self.pending?.phase = .drain
         self.closeEpoch(at: now)
     }
@@ -211,6 +230,7 @@ extension Resource {
         guard self.role == .primary else { return self.afterDemotion(at: now) }
         guard self.isIdleAsPrimary else { return }
         self.pending?.phase = .flushes
+        self.hasWrittenDuringDemotion = false
         self.demotionStepsPending = 1
         for index in self.volumes.indices {
             self.demotionStepsPending += 2
@@ -220,17 +240,25 @@ extension Resource {
         self.demotionStepDone(pending.identifier, at: now)
     }
 
+    /// Whether clients may open a volume: not while they are being thrown out for a demotion.
+    package var acceptsClients: Bool {
+        if case .secondary(force: true)? = self.pending?.command { return false }
+        return self.role == .primary
+    }
+
     /// Whether the application is away and the peer has everything.
     private var isIdleAsPrimary: Bool {
         !self.volumes.indices.contains { self.volumes[$0].isInUse } && self.requests.count == 0
             && self.waiting.isEmpty && self.epochs.isDrained
     }
 
-    /// The application is back before this node ceased to be Primary.
+    /// The application is back, or has been, before this node ceased to be Primary.
+    ///
+    /// What it has written since the flushes began is on no stable storage, nor are its bits.
     private mutating func repeatDemotion(_ pending: PendingCommand, at now: Instant) {
         switch pending.command {
-        case .secondary(force: true): self.beginDemotion(force: true, at: now)
-        case .secondary, .down: self.finishCommand(.deviceInUse, at: now)
+        case .secondary(let force): self.beginDemotion(force: force, at: now)
+        case .down: self.beginDown(at: now)
         case .primary, .connect, .disconnect, .detach, .outdate, .invalidate, .invalidateRemote:
             invariantBroken("only these demote")
         }
@@ -244,7 +272,9 @@ extension Resource {
         else { return }
         self.demotionStepsPending -= 1
         guard self.demotionStepsPending == 0 else { return }
-        guard self.isIdleAsPrimary else { return self.repeatDemotion(pending, at: now) }
+        guard self.isIdleAsPrimary, !self.hasWrittenDuringDemotion else {
+            return self.repeatDemotion(pending, at: now)
+        }
         self.role = .secondary
         for index in self.volumes.indices { self.demote(index, at: now) }
         self.actions.append(.changed(.resource))
@@ -393,6 +423,7 @@ extension Resource {
         guard self.role == .primary else { return self.continueDown(at: now) }
         let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
         if isInUse { return self.finishCommand(.deviceInUse, at: now) }
+        self.pending?.phase = .drain
         self.closeEpoch(at: now)
     }
 
@@ -440,26 +471,27 @@ extension Resource {
         at now: Instant
     ) {
         switch pending.command {
-        case .primary(let force):
-            let (change, code) = self.promotionChange(index, force: force)
-            guard code.isSuccess else { return self.abortPromotion(code, at: now) }
-            self.promote(index, change, at: now)
+        case .primary:
             self.pending?.nextVolume = index + 1
             self.promoteNextVolume(at: now)
         case .detach: self.detach(index, at: now)
-        case .invalidate:
-            self.finishCommand(
-                self.change(index, StateChange(connection: .startingSyncT), .requested, at: now),
-                at: now
-            )
-        case .invalidateRemote:
-            self.finishCommand(
-                self.change(index, StateChange(connection: .startingSyncS), .requested, at: now),
-                at: now
-            )
+        case .invalidate: self.beginFullSync(index, .startingSyncT, at: now)
+        case .invalidateRemote: self.beginFullSync(index, .startingSyncS, at: now)
         case .secondary, .connect, .disconnect, .outdate, .down:
             invariantBroken("only changes of a volume ask the peer for it")
         }
+    }
+
+    /// The peer agrees to a full resync: it is answered when it cannot be forgotten any more.
+    private mutating func beginFullSync(
+        _ index: UInt16,
+        _ connection: ConnectionCode,
+        at now: Instant
+    ) {
+        let change = StateChange(connection: connection)
+        let code = self.change(index, change, .requested, at: now)
+        guard code.isSuccess else { return self.finishCommand(code, at: now) }
+        self.replyWhenPersisted(index, at: now)
     }
 
     private mutating func volumeChangeRefused(

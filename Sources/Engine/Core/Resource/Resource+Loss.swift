@@ -71,10 +71,19 @@ extension Resource {
 
     /// Sets the bits of every write that the peer has not confirmed, while their extents are hot.
     private mutating func markUnconfirmed() {
+        for index in self.volumes.indices { self.markUnconfirmed(in: index, evenAnswered: true) }
+    }
+
+    /// Sets the bits of the writes of a volume that the peer has not confirmed.
+    ///
+    /// - Parameter evenAnswered: also of those that it has answered and may lose with its power.
+    mutating func markUnconfirmed(in index: UInt16, evenAnswered: Bool = false) {
         var slot = self.transferLog.first
         while slot != Request.none {
             let request = self.requests[slot]
-            _ = self.setOutOfSync(request.range, in: request.client.volume)
+            if request.client.volume == index, evenAnswered || !request.flags.contains(.peerDone) {
+                _ = self.setOutOfSync(request.range, in: index)
+            }
             slot = request.next
         }
     }

@@ -154,6 +154,7 @@ extension Resource {
         if result.isSuccess {
             self.volumes[index].statistics.written += write.range.count
             self.volumes[index].hasUnflushedPeerWrites = true
+            self.volumes[index].peerWriteMark = self.volumes[index].flushes.mark
             self.acknowledgePeerWrite(write, slot: slot, at: now)
         } else {
             self.sendAck(.negative, for: write)

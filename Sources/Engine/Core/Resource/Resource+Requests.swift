@@ -58,6 +58,7 @@ extension Resource {
     }
 
     mutating func startWrite(_ slot: UInt32, at now: Instant) {
+        self.hasWrittenDuringDemotion = true
         let index = self.requests[slot].client.volume
         self.requests[slot].interval =
             self.volumes[index].writesInFlight.insert(

@@ -12,7 +12,10 @@ import Wire
 extension Resource {
     // MARK: Bitmap exchange
 
+    /// Writes of which the peer has said nothing may have met it without its disk: it refuses them
+    /// on the other socket, maybe after the bitmap was sent.
     mutating func enteredBitmapSource(_ index: UInt16, at now: Instant) {
+        self.markUnconfirmed(in: index)
         self.volumes[index].bitmapReceiver = nil
         self.writeBitmap(index, then: .sendBitmapAsSource, at: now)
     }
@@ -31,10 +34,26 @@ extension Resource {
     }
 
     /// invalidate, invalidate-remote: both sides set all bits, no bitmap travels.
+    ///
+    /// The nodes' data has one name until now, by which they would find nothing to do if they had
+    /// to start over. So both superblocks say first what is going to happen: the source's has the
+    /// resync's name, the target's the mark Inconsistent.
     mutating func startFullSync(_ index: UInt16, at now: Instant) {
         self.setAllOutOfSync(index)
+        self.volumes[index].needsFullSync = true
+        if self.volumes[index].state.connection == .startingSyncS {
+            _ = self.volumes[index].generations.startResyncAsSource()
+        } else {
+            self.change(index, StateChange(disk: .inconsistent), at: now)
+        }
+        self.persist(index, then: .recordFullSync)
+    }
+
+    /// The superblock says that all bits are set: now the bitmap has to.
+    mutating func recordFullSync(_ index: UInt16, at now: Instant) {
         let isSource = self.volumes[index].state.connection == .startingSyncS
-        self.writeBitmap(index, then: isSource ? .nameResync : .awaitSyncUUID, at: now)
+        self.writeBitmap(index, then: .fullSyncRecorded, at: now)
+        self.writeBitmap(index, then: isSource ? .enterSyncSource : .awaitSyncUUID, at: now)
     }
 
     /// The bitmap is durable: the next step, if the state still asks for it.
@@ -56,9 +75,10 @@ extension Resource {
                 self.receiveSyncUUID(index, early, at: now)
             }
         case .nameResync:
-            guard connection == .wfBitMapS || connection == .startingSyncS else { return }
+            guard connection == .wfBitMapS else { return }
             _ = self.volumes[index].generations.startResyncAsSource()
             self.persist(index, then: .enterSyncSource)
+        case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .demotion(let command): self.demotionStepDone(command, at: now)
         case .peerWrite(let slot): self.peerWriteMarked(slot, at: now)
         case .fullSyncRecorded:
@@ -271,6 +291,7 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case sendBitmapAsSource
     case sendBitmapAsTarget
     case nameResync
+    case enterSyncSource
     case awaitSyncUUID
     /// The node becomes Secondary on this command.
     case demotion(command: UInt32)
@@ -286,7 +307,9 @@ extension AfterBitmap {
     /// What is left of the step when the connection is gone: it must not fire in the next one.
     mutating func connectionLost() {
         switch self {
-        case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .awaitSyncUUID: self = .nothing
+        case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .enterSyncSource,
+            .awaitSyncUUID:
+            self = .nothing
         case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded: break
         }
     }

@@ -180,18 +180,18 @@ extension Resource {
             )
             self.volumes[index].attachedDisks = nil
             self.persist(index)
-            return self.recordFullSync(index, at: now)
+            return self.recordFullSyncOfAttach(index, at: now)
         }
         self.change(index, StateChange(disk: .negotiating), at: now)
         self.sendSizes(index)
         self.sendGenerations(index)
         self.sendState(index)
         self.persist(index)
-        self.recordFullSync(index, at: now)
+        self.recordFullSyncOfAttach(index, at: now)
     }
 
     /// Has the bits written that the superblock has promised, so that it need not any more.
-    private mutating func recordFullSync(_ index: UInt16, at now: Instant) {
+    private mutating func recordFullSyncOfAttach(_ index: UInt16, at now: Instant) {
         if self.volumes[index].needsFullSync {
             self.writeBitmap(index, then: .fullSyncRecorded, at: now)
         }

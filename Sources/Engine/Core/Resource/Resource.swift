@@ -73,6 +73,8 @@ package struct Resource: ~Copyable {
     var pending: PendingCommand?
     var waitingCommands: [(UInt32, ResourceCommand)] = []
     var demotionStepsPending = 0
+    /// A write of the application has begun since a demotion's flushes did.
+    var hasWrittenDuringDemotion = false
 
     var actions = ActionQueue<ResourceAction>(capacity: 1024)
     /// What follows from an event without the driver's help, in a later step of the same event.

@@ -108,6 +108,8 @@ struct Volume: ~Copyable {
     /// No write of the peer may reach the disk before the superblock says Inconsistent.
     var holdsPeerWrites = false
     var hasUnflushedPeerWrites = false
+    /// The first flush that covers every write of the peer that is done.
+    var peerWriteMark: UInt64 = 0
 
     // Resync
     /// Reads for the resync that wait for a write of the application.
@@ -296,6 +298,7 @@ struct Volume: ~Copyable {
         self.attachedDisks = nil
         self.sizes.diskSectors = 0
         self.flushes = FlushClock()
+        self.peerWriteMark = 0
         self.metadataFailed = false
     }
 }
