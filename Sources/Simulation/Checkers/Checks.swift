@@ -187,6 +187,13 @@ package final class Checks {
         self.diskFailures[node][volume].step = self.world.steps
         self.promises.lost(node, volume: volume, leaving: .power)
         self.sessions.lostOrder(node, volume)
+        if let session = self.sessions.current[1 - node],
+            self.world.state(1 - node, UInt16(volume)).disk != .upToDate
+        {
+            // It was the only good copy of what the Primary has written.
+            let kept = self.promises.floors(node, UInt16(volume), .power)
+            self.sessions.lostOnlyCopy(session, volume, leaving: kept, self.writes)
+        }
     }
 
     /// The state of a node may have changed.
@@ -264,7 +271,9 @@ package final class Checks {
         for volume in self.volumes {
             let state = self.world.state(number, UInt16(volume))
             let isOwn = state.disk == .upToDate
-            let source = self.world.nodes[isOwn ? number : 1 - number].disks[volume].data
+            // Without a peer that has current data, whatever disk there is here is read.
+            let readsPeer = !isOwn && state.connection >= .connected && state.peerDisk == .upToDate
+            let source = self.world.nodes[readsPeer ? 1 - number : number].disks[volume].data
             base.append(source.current)
             if isOwn {
                 if self.seen[number][volume].disk == .inconsistent {

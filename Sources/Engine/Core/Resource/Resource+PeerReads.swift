@@ -148,6 +148,8 @@ extension Resource {
     }
 
     /// P_RS_WRITE_ACK or P_NEG_ACK for a resync block: the target has written it, or has failed to.
+    ///
+    /// After an end of the resync before its time the block may have been written again here.
     mutating func resyncBlockAcknowledged(
         _ range: SectorRange,
         in index: UInt16,
@@ -157,6 +159,7 @@ extension Resource {
         if self.volumes[index].unacknowledgedResync > 0 {
             self.volumes[index].unacknowledgedResync -= 1
         }
+        guard self.volumes[index].state.connection.isResyncing else { return }
         if succeeded {
             self.setInSync(range, in: index)
         } else {

@@ -45,6 +45,7 @@ extension Resource {
             _ = self.volumes[index].generations.startResyncAsSource()
         } else {
             self.change(index, StateChange(disk: .inconsistent), at: now)
+            self.peerBecomesOnlyCopy(index)
         }
         self.persist(index, then: .recordFullSync)
     }
