@@ -28,6 +28,8 @@ struct PendingCommand: BitwiseCopyable {
     var command: ResourceCommand
     var phase: Phase
     var deadline: Instant
+    /// Demotion: what was outstanding when the deadline was set.
+    var outstanding = 0
     /// Promotion and disconnect repeat their request with other fields.
     var attempts = 0
     /// Volumes that the step is done for are below this index.
@@ -60,7 +62,7 @@ extension Resource {
         case .connect(let discardMyData): self.beginConnect(discardMyData, at: now)
         case .disconnect(let force): self.beginDisconnect(force: force, at: now)
         case .detach(let index, let force): self.beginDetachCommand(index, force: force, at: now)
-        case .outdate: self.beginOutdate(at: now)
+        case .outdate(let index): self.beginOutdate(index, at: now)
         case .invalidate(let index): self.beginFullSyncRequest(index, .startingSyncT, at: now)
         case .invalidateRemote(let index):
             self.beginFullSyncRequest(index, .startingSyncS, at: now)
@@ -86,9 +88,14 @@ extension Resource {
     }
 
     /// The pending command waits no longer.
+    ///
+    /// A demotion may take as long as the peer goes on confirming: when it ceases to, the
+    /// connection ends by its own timeouts.
     mutating func commandTimedOut(at now: Instant) {
         guard let pending = self.pending, pending.deadline <= now else { return }
         switch (pending.phase, pending.command) {
+        case (.drain, _) where self.outstanding < pending.outstanding:
+            self.awaitDrain(until: now + Self.commandTimeout)
         case (.peerCloses, _): self.closeConnection(.disconnected, at: now)
         case (.volumeReply, .primary): self.abortPromotion(.inTransientState, at: now)
         default: self.finishCommand(.inTransientState, at: now)
@@ -169,12 +176,20 @@ extension Resource {
     }
 
     private mutating func completePromotion(force: Bool, at now: Instant) {
+        // What is written from now on is worth keeping, whatever `connect` was told before.
+        self.keepsData()
         for index in self.volumes.indices {
             self.promote(index, self.promotionChange(index, force: force).0, at: now)
         }
         self.role = .primary
         self.actions.append(.changed(.resource))
         self.replyWhenPersisted(at: now)
+    }
+
+    /// Takes `--discard-my-data` back.
+    private mutating func keepsData() {
+        self.discardsDataAtConnect = false
+        for index in self.volumes.indices { self.volumes[index].discardsData = false }
     }
 
     /// Answers the pending command when the superblock of the last volume is durable.
@@ -216,6 +231,7 @@ extension Resource {
         if isInUse { self.actions.append(.disconnectClients) }
         if force { self.actions.append(.changed(.resource)) }
         self.pending?.phase = .drain
+        self.awaitDrain(until: now + Self.commandTimeout)
         self.closeEpoch(at: now)
     }
 
@@ -244,6 +260,17 @@ extension Resource {
     package var acceptsClients: Bool {
         if case .secondary(force: true)? = self.pending?.command { return false }
         return self.role == .primary
+    }
+
+    private mutating func awaitDrain(until deadline: Instant) {
+        let outstanding = self.outstanding
+        self.pending?.outstanding = outstanding
+        self.pending?.deadline = deadline
+    }
+
+    /// What a demotion waits for, in requests that are not over on both nodes.
+    private var outstanding: Int {
+        self.requests.count + self.waiting.count + self.transferLog.count
     }
 
     /// Whether the application is away and the peer has everything.
@@ -325,6 +352,7 @@ extension Resource {
     private mutating func beginDisconnect(force: Bool, at now: Instant) {
         if !force, self.needsPeerData { return self.finishCommand(.noUpToDateDisk, at: now) }
         self.isConnectWanted = false
+        self.keepsData()
         switch self.link {
         case .standAlone: self.finishCommand(.alreadyStandAlone, at: now)
         case .established where !force:
@@ -353,12 +381,11 @@ extension Resource {
 
     // MARK: Disks
 
-    private mutating func beginOutdate(at now: Instant) {
-        for index in self.volumes.indices {
-            let code = self.change(index, StateChange(disk: .outdated), .requested, at: now)
-            guard code.isSuccess else { return self.finishCommand(code, at: now) }
-        }
-        self.replyWhenPersisted(at: now)
+    private mutating func beginOutdate(_ index: UInt16, at now: Instant) {
+        guard self.volumes.contains(index) else { return self.finishCommand(.isDiskless, at: now) }
+        let code = self.change(index, StateChange(disk: .outdated), .requested, at: now)
+        guard code.isSuccess else { return self.finishCommand(code, at: now) }
+        self.replyWhenPersisted(index, at: now)
     }
 
     private mutating func beginDetachCommand(_ index: UInt16, force: Bool, at now: Instant) {
@@ -424,6 +451,7 @@ extension Resource {
         let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
         if isInUse { return self.finishCommand(.deviceInUse, at: now) }
         self.pending?.phase = .drain
+        self.awaitDrain(until: now + Self.commandTimeout)
         self.closeEpoch(at: now)
     }
 

@@ -124,6 +124,7 @@ extension Resource {
             return
         }
         self.volumes[index].generations.finishResyncAsSource()
+        self.peerHasOurGenerations(index)
         var change = StateChange(
             peerRole: report.role,
             connection: .connected,
@@ -133,6 +134,18 @@ extension Resource {
         self.change(index, change, at: now)
         self.persist(index)
         self.writeBitmap(index, then: .nothing, at: now)
+    }
+
+    /// A resync has ended: both nodes have the same generations, and the next one starts from them
+    /// though no P_UUIDS comes before it.
+    private mutating func peerHasOurGenerations(_ index: UInt16) {
+        self.volumes[index].peerGenerations = PeerGenerations(
+            generations: self.volumes[index].generations,
+            dirtyBits: 0,
+            discardsData: false,
+            crashedPrimary: false,
+            isInconsistent: false
+        )
     }
 
     // MARK: Target
@@ -245,6 +258,7 @@ extension Resource {
                 source: peer.generations,
                 role: self.role
             )
+            self.peerHasOurGenerations(index)
         }
         self.change(
             index,

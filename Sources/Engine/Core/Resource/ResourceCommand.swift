@@ -13,7 +13,7 @@ package enum ResourceCommand: Hashable, Sendable, BitwiseCopyable {
     case disconnect(force: Bool)
     /// Gives up a volume's disk. `force` does not ask the peer.
     case detach(volume: UInt16, force: Bool)
-    case outdate
+    case outdate(volume: UInt16)
     /// Makes this node target of a full resync.
     case invalidate(volume: UInt16)
     /// Makes the peer target of a full resync.
