@@ -58,6 +58,9 @@ extension Resource {
         {
             self.resyncStopped(index, at: now)
         }
+        if new.connection.isResyncing, !old.connection.isResyncing {
+            self.volumes[index].resyncRound &+= 1
+        }
         if new.connection != old.connection {
             self.connectionChanged(index, from: old, to: new, at: now)
             if old.connection == .wfReportParams { self.deferred.append(.attachFlushed(index)) }
