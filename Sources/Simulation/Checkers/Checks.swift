@@ -257,6 +257,10 @@ package final class Checks {
             }
         case .syncTarget, .pausedSyncT:
             guard old.connection != .syncTarget, old.connection != .pausedSyncT else { return }
+            if self.generations.givesUp(node, volume) {
+                // The volume goes back, others of the resource may not.
+                self.sessions.lostOrder(1 - node, volume)
+            }
             self.report(self.generations.becameTarget(node, volume), "generations")
             self.checkCoverage([.survives, .survives])
         case .connected:
@@ -352,10 +356,9 @@ package final class Checks {
 
     /// Called after every event: now and then asks what would be if nodes crashed.
     func probe() {
+        if self.world.isHostile { return }
         self.stepsToProbe -= 1
-        guard self.stepsToProbe == 0, self.world.violations.isEmpty, !self.world.isHostile else {
-            return
-        }
+        guard self.stepsToProbe == 0, self.world.violations.isEmpty else { return }
         self.stepsToProbe = 20 + self.random.below(400)
         let fates = (0...1).map { _ in
             CoverageCheck.Fate.allCases[Int(self.random.below(3))]
