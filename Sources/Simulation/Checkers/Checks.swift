@@ -335,6 +335,7 @@ package final class Checks {
         _ disks: [(SimulatedDisk, SimulatedMetadata)],
         losingPower: Bool
     ) {
+        if self.world.isHostile { return }
         let members = self.volumes.filter {
             disks[$0].1.current.isConsistent
         }
@@ -351,6 +352,7 @@ package final class Checks {
     }
 
     private func checkCoverage(_ fates: [CoverageCheck.Fate]) {
+        if self.world.isHostile { return }
         self.report(CoverageCheck.fault(self.world, fates, &self.random), "coverage")
     }
 

@@ -20,7 +20,7 @@ package final class HostilePeer {
     init(_ world: World, seed: UInt64) {
         self.world = world
         var random = SeededRandom(seed: seed)
-        self.rarity = 2 + random.below(40)
+        self.rarity = 2 + random.below(100)
         self.random = random
     }
 

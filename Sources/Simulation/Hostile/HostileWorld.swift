@@ -30,7 +30,7 @@ package final class HostileWorld {
         for node in self.world.nodes { node.start() }
         self.world.run(for: .milliseconds(100))
         self.peer.start()
-        for _ in 0..<60 where self.world.violations.isEmpty { self.act() }
+        for _ in 0..<250 where self.world.violations.isEmpty { self.act() }
         self.peer.stop()
         return self.end() ?? self.world.violations.first
     }
@@ -50,7 +50,9 @@ package final class HostileWorld {
         {
             node.attach(volume)
         }
-        self.world.run(for: .microseconds(self.random.below(20_000)))
+        let isApart = !self.world.nodes.contains { $0.hasTransport }
+        // Whoever has lost a connection pauses before it looks for another one.
+        self.world.run(for: .microseconds(self.random.below(isApart ? 1_000_000 : 20_000)))
     }
 
     private func request(_ application: Application) {
