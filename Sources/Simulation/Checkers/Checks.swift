@@ -26,7 +26,8 @@ package final class Checks {
     private var seen: [[Seen]]
     /// By node and volume: when an operation of its disk has failed last.
     private var diskFailures: [[LastFailure]]
-    /// By node and volume: the only good copy, at the peer of this Primary, may have lost something.
+    /// By node and volume: the only good copy, at the peer of this Primary, may have lost
+    /// something.
     private var onlyCopyFailed: [[Bool]]
     /// Of the probes only, so that they change nothing else.
     private var random = SeededRandom(seed: 1)
