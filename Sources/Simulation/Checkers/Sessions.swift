@@ -53,24 +53,6 @@ package final class Sessions {
         self.all[write.session].floors[Int(write.volume)].update(write.range) { max($1, content) }
     }
 
-    /// Completed writes of the session may be gone again, but for those of `kept`.
-    func lostOnlyCopy(
-        _ session: Int,
-        _ volume: Int,
-        leaving kept: SectorContent,
-        _ writes: WriteTable
-    ) {
-        let root = self.all[session].root
-        let old = self.all[session].floors[volume]
-        old.compare(with: kept, below: old.sectorCount) { sector, floor, kept in
-            guard floor > kept else { return true }
-            let isOwn =
-                kept >= WriteTable.firstContent && self.all[writes[kept].session].root == root
-            self.all[session].floors[volume][sector] = isOwn ? kept : 0
-            return true
-        }
-    }
-
     /// `target` has the same data as `source` now.
     func synchronised(_ target: Int, _ volume: Int, from source: Int) {
         self.ofReplica[target][volume] = self.current[source] ?? self.ofReplica[source][volume]

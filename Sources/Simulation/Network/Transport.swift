@@ -115,7 +115,7 @@ package final class Transport {
         }
     }
 
-    private func lose(_ node: Int, _ loss: ConnectionLoss) {
+    func lose(_ node: Int, _ loss: ConnectionLoss) {
         guard self.isOpen[node] else { return }
         self.isOpen[node] = false
         self.world.nodes[node].transport = nil

@@ -391,6 +391,11 @@ package final class WorldNode {
     var acceptsPackets: Bool { self.core.acceptsPeerRequests }
 
     func receive(_ socket: PacketSocket, _ head: [UInt8], _ trailing: Trailing) {
+        if self.world.isHostile {
+            var head = head
+            self.world.corrupting?(self.number, socket, &head)
+            return self.receiveForged(socket, head)
+        }
         let frame: PacketFrame
         do throws(WireError) {
             frame = try self.decode(socket, head)
@@ -399,20 +404,23 @@ package final class WorldNode {
         }
         invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
         switch trailing {
-        case .bytes(let bytes):
-            bytes.withUnsafeBytes { bytes in
-                self.core.receiveBitmap(
-                    volume: frame.header.volume,
-                    frame.packet,
-                    bytes: bytes,
-                    at: self.world.now,
-                    into: &self.actions
-                )
-            }
-            self.applyActions()
+        case .bytes(let bytes): self.deliver(frame, bitmap: bytes)
         case .payload(let content): self.deliver(socket, frame, content)
         case .none: self.deliver(socket, frame, nil)
         }
+    }
+
+    func deliver(_ frame: PacketFrame, bitmap bytes: [UInt8]) {
+        bytes.withUnsafeBytes { bytes in
+            self.core.receiveBitmap(
+                volume: frame.header.volume,
+                frame.packet,
+                bytes: bytes,
+                at: self.world.now,
+                into: &self.actions
+            )
+        }
+        self.applyActions()
     }
 
     private func deliver(_ socket: PacketSocket, _ frame: PacketFrame, _ payload: [Content]?) {

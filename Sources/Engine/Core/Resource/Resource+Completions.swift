@@ -117,9 +117,9 @@ extension Resource {
             self.requests[slot].flags.remove(.awaitsPeer)
             // The own disk may still be writing: until it is done the extents are hot in the
             // activity log, and if it fails the bits are set again.
-            // If the resync has ended before its time, a later write may have set them.
+            // After another resync than that of its time, a later write may have set them.
             if !self.requests[slot].flags.contains(.localFailed),
-                self.volumes[index].state.connection.isResyncing
+                self.volumes[index].mayClearBits(in: self.requests[slot].resyncRound)
             {
                 self.setInSync(self.requests[slot].range, in: index)
             }

@@ -85,6 +85,9 @@ extension Resource {
         self.peerRequests.count + 64 < self.peerRequests.capacity
     }
 
+    /// What the peer has asked for and is not over.
+    package var peerRequestCount: Int { self.peerRequests.count }
+
     /// Writes sent and not confirmed by a barrier acknowledgement.
     package var unconfirmedWrites: Int { self.transferLog.count }
 }

@@ -14,7 +14,9 @@ extension Resource {
         at now: Instant
     ) {
         switch self.link {
-        case .handshaking: self.receiveInHandshake(packet, at: now)
+        case .handshaking:
+            self.releaseBuffer(buffer)
+            self.receiveInHandshake(packet, at: now)
         case .established:
             self.liveness(socket == .data ? .dataReceived : .metaReceived, at: now)
             socket == .data

@@ -157,6 +157,8 @@ extension Resource {
         self.blockCounter &+= 1
         self.requests[slot].blockID = UInt64(self.blockCounter) << 32 | UInt64(slot) + 1
         self.requests[slot].flags.insert(.awaitsPeer)
+        self.requests[slot].resyncRound =
+            self.volumes[self.requests[slot].client.volume].resyncRound
         self.sendDataPacket(slot)
         self.requests[slot].packetNumber = self.dataPacketsQueued
         self.transferLog.append(slot, in: &self.requests)

@@ -111,6 +111,8 @@ struct Volume: ~Copyable {
     var peerWriteMark: UInt64 = 0
 
     // Resync
+    /// Counts the resyncs that have begun, so that what belongs to an earlier one clears no bits.
+    var resyncRound: UInt32 = 0
     /// Reads for the resync that wait for a write of the application.
     var heldReads = ActionQueue<UInt32>(capacity: 64)
     /// Resync blocks sent and not yet acknowledged.
@@ -225,6 +227,11 @@ struct Volume: ~Copyable {
     }
 
     mutating func setInSync(_ range: SectorRange) { _ = self.bitmap?.clear(range) }
+
+    /// Whether a write that arrived or was sent in `round` may clear bits now.
+    func mayClearBits(in round: UInt32) -> Bool {
+        self.state.connection.isResyncing && self.resyncRound == round
+    }
 
     mutating func setAllOutOfSync() { _ = self.bitmap?.setAll() }
 
