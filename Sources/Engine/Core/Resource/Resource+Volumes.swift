@@ -235,10 +235,22 @@ extension Resource {
         case .ignored: break
         case .refused: self.closeConnection(.refused(.diskTooSmall), at: now)
         case .agreed(let result):
+            guard self.mayResize(index, to: result.sectors) else {
+                // With the next connection, when that is done.
+                return self.closeConnection(.networkFailure, at: now)
+            }
             self.volumes[index].sizes.userSectors = result.userSectors
             self.setExposedSectors(index, result.sectors)
             if result.mustAnswer { self.sendSizes(index) }
         }
+    }
+
+    /// Whether nothing is under way that has to do with the volume's former size.
+    private func mayResize(_ index: UInt16, to sectors: UInt64) -> Bool {
+        let former = self.volumes[index].sizes.exposedSectors
+        guard sectors != former else { return true }
+        guard self.volumes[index].bitmapWriter.isIdle else { return false }
+        return sectors > former || self.requests.count == 0 && self.peerRequests.count == 0
     }
 
     private mutating func setExposedSectors(_ index: UInt16, _ sectors: UInt64) {
