@@ -92,7 +92,9 @@ extension Resource {
     // MARK: Promotion
 
     private mutating func beginPromotion(at now: Instant) {
-        guard self.role != .primary else { return self.finishCommand(.nothingToDo, at: now) }
+        if self.role == .primary, self.nextToPromote(from: 0) == nil {
+            return self.finishCommand(.nothingToDo, at: now)
+        }
         guard !self.volumes.isEmpty else {
             return self.finishCommand(.noUpToDateDisk, at: now)
         }
@@ -109,10 +111,17 @@ extension Resource {
         }
     }
 
+    /// The first volume from `index` on that is not Primary: a volume that was added to a Primary.
+    private func nextToPromote(from index: UInt16) -> UInt16? {
+        self.volumes.indices.first {
+            $0 >= index && self.volumes[$0].state.role != .primary
+        }
+    }
+
     /// Promotes volume by volume; a connected peer has to agree for each.
     private mutating func promoteNextVolume(at now: Instant) {
         guard let pending = self.pending, case .primary(let force) = pending.command else { return }
-        guard let index = self.volumes.indices.first(where: { $0 >= pending.nextVolume }) else {
+        guard let index = self.nextToPromote(from: pending.nextVolume) else {
             return self.completePromotion(at: now)
         }
         let (change, code) = self.promotionChange(index, force: force)
@@ -181,8 +190,9 @@ extension Resource {
         }
     }
 
-    /// One volume cannot be promoted: neither are the others.
+    /// One volume cannot be promoted: neither are the others, unless the node was Primary before.
     private mutating func abortPromotion(_ code: StateChangeCode, at now: Instant) {
+        guard self.role != .primary else { return self.finishCommand(code, at: now) }
         for index in self.volumes.indices where self.volumes[index].state.role == .primary {
             self.demote(index, at: now)
         }
@@ -356,6 +366,7 @@ extension Resource {
 
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
+        self.volumes[index].diskEnd = self.volumes[index].diskEnd ?? .detached
         self.change(index, StateChange(disk: .failed), at: now)
     }
 
