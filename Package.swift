@@ -209,7 +209,7 @@ let package = Package(
         tests("ReactorTests", ["Reactor", "CAllocationCounter", "reactor-allocations"]),
         tests(
             "EngineTests",
-            ["Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
+            ["Administration", "Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
         ),
         tests(
             "DRXTests",

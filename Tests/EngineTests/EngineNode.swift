@@ -14,7 +14,7 @@ import Wire
 final class EngineNode: @unchecked Sendable {
     let folder: TemporaryFolder
     let socketPath: String
-    private var handle: LoopHandle<EngineLoop>?
+    private(set) var handle: LoopHandle<EngineLoop>?
     private let thread: Thread
     /// What the engine has logged.
     let lines: LogLines

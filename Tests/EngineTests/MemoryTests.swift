@@ -82,6 +82,52 @@ struct MemoryTests {
         #expect(output.exitCode == 0 && !output.text.contains("failed"), "\(output.text)")
     }
 
+    /// Clients stall in the middle of requests, and others do not take replies, until no buffer of
+    /// 1 MiB is left for clients.
+    @Test(arguments: [true, false])
+    func `clients that stall are dropped when others wait for their memory`(writes: Bool) throws {
+        let node = try EngineNode(name: "alpha")
+        defer { node.stop() }
+        let (index, failure) = try node.addAttachedResource()
+        #expect(failure == nil)
+        let code: StateChangeCode = node.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
+        var clients: [RawNBDClient] = []
+        defer { for client in clients { client.close() } }
+        func freeCount() -> Int {
+            node.ask { loop, done in done(loop.reactor.buffers.freeCount(of: 1 << 20)) }
+        }
+        let reserved = try #require(EngineConfiguration.bufferClasses.last).reserved
+        while freeCount() > reserved {
+            try #require(clients.count < 240)
+            let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
+            clients.append(client)
+            let byteCount: UInt64 = clients.count > 8 ? 1 << 20 : 32 << 20
+            if writes {
+                // The reply to the read proves that the header behind it has been looked at.
+                client.send(
+                    RawNBDClient.request(0, 0, 512) + RawNBDClient.request(1, 0, byteCount)
+                        + [1, 2, 3]
+                )
+                #expect(client.receive(16 + 512).count == 16 + 512)
+            } else {
+                client.send(RawNBDClient.request(0, 0, byteCount))
+                #expect(client.receive(16).count == 16)
+            }
+        }
+        let output = try Program.run(
+            "/usr/bin/timeout",
+            [
+                "60", try #require(Tool.qemuIO.path), "-f", "raw", "-c", "write -P 5 0 1M",
+                "-c", "read -P 5 0 1M", Self.uri(node),
+            ]
+        )
+        #expect(output.exitCode == 0 && !output.text.contains("failed"), "\(output.text)")
+        #expect(node.lines.all.contains { $0.contains("stalled") }, "\(node.lines.all)")
+    }
+
     private static func uri(_ node: EngineNode) -> String {
         "nbd+unix:///r0/0?socket=\(node.socketPath)"
     }

@@ -34,6 +34,9 @@ package final class DaemonProcess {
     /// Whether it was started and not ended.
     package var isRunning: Bool { self.process != nil }
 
+    /// The number of the process; nil if it does not run.
+    package var identifier: Int32? { self.process?.processIdentifier }
+
     /// Starts `program` and waits until it is ready.
     ///
     /// - Parameter endsWithInput: whether the program ends by itself when its standard input does.

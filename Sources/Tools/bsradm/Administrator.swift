@@ -129,12 +129,27 @@ struct Administrator {
                 commands += try CommandPlan.commands(verb, target, self.invocation.options)
             }
         }
+        if !self.invocation.isDryRun, verb != .resize { try Self.refuseNewSizes(commands) }
         let staged = commands.filter { $0.stage != nil }
         commands = commands.filter { $0.stage == nil }
         commands += Dictionary(grouping: staged) { $0.stage ?? .connect }
             .sorted { $0.key < $1.key }
             .flatMap(\.value)
         return Execution(backend, self.invocation).run(commands)
+    }
+
+    /// Refuses the whole run before anything is done if it would give a running volume a new size.
+    private static func refuseNewSizes(_ commands: [BackendCommand]) throws(UsageError) {
+        let resizes = commands.filter { $0.arguments.first == "resize" }
+        guard !resizes.isEmpty else { return }
+        let lines = resizes.map { command in
+            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine uses, "
+                + "and a running volume cannot get another size yet"
+        }
+        throw UsageError(
+            (lines + ["Nothing was changed. Put the former 'size' back."]).joined(separator: "\n"),
+            exitCode: ExitCode.configuration
+        )
     }
 
     /// What the engine has of `target`; nil if it has nothing.

@@ -30,4 +30,7 @@ package enum ExportLimits {
     package static var negotiationTime: TimeSpan { .seconds(30) }
     /// From DISC or the server's stop to the last reply.
     package static var drainTime: TimeSpan { .seconds(30) }
+    /// What a client may take to send or to receive 1 MiB of a request, or what is left of it,
+    /// while others wait for memory.
+    package static var stallTime: TimeSpan { .seconds(10) }
 }

@@ -152,6 +152,8 @@ package struct ExportSession: ~Copyable {
             self.connectionLost(into: &actions)
         case .forceClose:
             self.close(.forced, into: &actions)
+        case .stalled:
+            self.close(.stalled, into: &actions)
         case .shutdown:
             self.shutdown(at: now, into: &actions)
         case .timer:

@@ -105,7 +105,8 @@ extension Resource {
     // MARK: Promotion
 
     private mutating func beginPromotion(at now: Instant) {
-        guard self.role != .primary else { return self.finishCommand(.nothingToDo, at: now) }
+        let isDone = !self.volumes.indices.contains { self.volumes[$0].state.role != .primary }
+        if self.role == .primary, isDone { return self.finishCommand(.nothingToDo, at: now) }
         guard !self.volumes.isEmpty else {
             return self.finishCommand(.noUpToDateDisk, at: now)
         }
@@ -123,14 +124,17 @@ extension Resource {
     }
 
     /// Asks a connected peer to agree, volume by volume; then promotes all of them, or none.
+    ///
+    /// Of a Primary only the volumes that were added to it since.
     private mutating func promoteNextVolume(at now: Instant) {
         guard let pending = self.pending, case .primary(let force) = pending.command else { return }
-        for index in self.volumes.indices {
+        for index in self.volumes.indices where self.volumes[index].state.role != .primary {
             let code = self.promotionChange(index, force: force).1
             guard code.isSuccess else { return self.abortPromotion(code, at: now) }
         }
         let next = self.volumes.indices.first {
-            $0 >= pending.nextVolume && self.volumes[$0].state.connection >= .connected
+            $0 >= pending.nextVolume && self.volumes[$0].state.role != .primary
+                && self.volumes[$0].state.connection >= .connected
         }
         guard let index = next else { return self.completePromotion(force: force, at: now) }
         let change = self.promotionChange(index, force: force).0
@@ -178,7 +182,7 @@ extension Resource {
     private mutating func completePromotion(force: Bool, at now: Instant) {
         // What is written from now on is worth keeping, whatever `connect` was told before.
         self.keepsData()
-        for index in self.volumes.indices {
+        for index in self.volumes.indices where self.volumes[index].state.role != .primary {
             self.promote(index, self.promotionChange(index, force: force).0, at: now)
         }
         self.role = .primary
@@ -413,6 +417,7 @@ extension Resource {
 
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
+        self.volumes[index].diskEnd = self.volumes[index].diskEnd ?? .detached
         self.change(index, StateChange(disk: .failed), at: now)
     }
 

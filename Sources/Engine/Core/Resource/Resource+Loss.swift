@@ -35,6 +35,7 @@ extension Resource {
         self.releaseTransferLog(at: now)
         self.epochs.connectionLost()
         self.liveness = nil
+        self.volumesDeadline = .distantFuture
         self.agreement = nil
         self.dataPacketsQueued = 0
         self.pingsSent = 0
@@ -63,7 +64,7 @@ extension Resource {
             if state.role == .secondary, state.peerRole == .primary, state.disk == .upToDate {
                 change.disk = .outdated
             }
-        case .brokenPipe, .networkFailure, .timeout, .protocolError, .refused, .localDiskFailed:
+        case .brokenPipe, .networkFailure, .timeout, .protocolError, .refused:
             break
         }
         return change

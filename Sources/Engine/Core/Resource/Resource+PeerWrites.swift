@@ -274,7 +274,7 @@ extension Resource {
         if self.epochFlushFailed {
             // The peer believes what P_BARRIER_ACK says; without it the writes count as lost.
             self.epochFlushFailed = false
-            self.closeConnection(.localDiskFailed, at: now)
+            self.closeConnection(.networkFailure(.flushFailed), at: now)
         } else if self.isEstablished {
             self.sendBarrierAck(number: epoch.barrier, writes: epoch.writes)
         }

@@ -99,7 +99,7 @@ extension Resource {
             self.receiveStateRequest(index, request, at: now)
         default:
             self.releaseBuffer(buffer)
-            self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+            self.closeConnection(.protocolError(.unexpectedPacket(packet.command)), at: now)
         }
     }
 
@@ -279,7 +279,7 @@ extension Resource {
             self.resyncBlockRefused(index, ack.sectors, cancelled: false, at: now)
         case .resyncCancel(let ack):
             self.resyncBlockRefused(index, ack.sectors, cancelled: true, at: now)
-        default: self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+        default: self.closeConnection(.protocolError(.unexpectedPacket(packet.command)), at: now)
         }
     }
 

@@ -9,7 +9,9 @@ import Wire
 ///             ─▶ extents hot in the activity log ─▶ dispatched to disk and peer
 extension Resource {
     mutating func receive(_ client: ClientRequest, at now: Instant) {
-        guard self.role == .primary else { return self.refuse(client, .notPrimary) }
+        guard self.volumes[client.volume].state.role == .primary else {
+            return self.refuse(client, .notPrimary)
+        }
         guard client.range.end <= self.volumes[client.volume].sizes.exposedSectors else {
             return self.refuse(client, .invalid)
         }

@@ -156,7 +156,10 @@ extension Resource {
             self.volumes[index].earlySyncUUID = generation
         case .wfSyncUUID, .behind:
             self.volumes[index].earlySyncUUID = nil
-            self.volumes[index].generations.startResyncAsTarget(generation, role: self.role)
+            self.volumes[index].generations.startResyncAsTarget(
+                generation,
+                role: self.volumes[index].state.role
+            )
             self.volumes[index].holdsPeerWrites = true
             self.change(
                 index,
@@ -168,7 +171,7 @@ extension Resource {
             .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
             .wfBitMapS, .wfBitMapT, .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS,
             .pausedSyncT, .ahead:
-            self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+            self.closeConnection(.protocolError(.unexpectedPacket(.syncUUID)), at: now)
         }
     }
 
@@ -256,7 +259,7 @@ extension Resource {
         if !hasFailures, let peer = self.volumes[index].peerGenerations {
             self.volumes[index].generations.finishResyncAsTarget(
                 source: peer.generations,
-                role: self.role
+                role: self.volumes[index].state.role
             )
             self.peerHasOurGenerations(index)
         }

@@ -131,7 +131,10 @@ extension Resource {
     /// No write is completed, and none begins, before the generation's name is durable: else a
     /// crash could hide a split brain.
     mutating func startNewGeneration(_ index: UInt16, at now: Instant) {
-        self.volumes[index].generations.startNew(self.random.next(), role: self.role)
+        self.volumes[index].generations.startNew(
+            self.random.next(),
+            role: self.volumes[index].state.role
+        )
         self.persist(index, then: .generation)
         self.generationsPending += 1
     }

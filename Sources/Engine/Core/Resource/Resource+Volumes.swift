@@ -5,13 +5,14 @@ package import Wire
 
 /// Volumes come, get disks and go.
 extension Resource {
-    /// Adds a volume without a disk.
+    /// Adds a volume without a disk, Secondary, and tells a peer that is connected.
     ///
     /// Returns its index; nil if the number is in use.
     package mutating func addVolume(
         number: UInt16,
         minor: UInt32,
-        parameters: DiskParameters
+        parameters: DiskParameters,
+        into actions: inout ActionQueue<ResourceAction>
     ) -> UInt16? {
         guard self.volumes.index(ofNumber: number) == nil else { return nil }
         var volume = Volume(
@@ -20,9 +21,12 @@ extension Resource {
             parameters: parameters,
             limits: self.parameters
         )
-        volume.state.role = self.role
         volume.state.connection = self.linkCode
-        return self.volumes.add(volume)
+        let index = self.volumes.add(volume)
+        swap(&self.actions, &actions)
+        if self.isEstablished { self.tellOfVolume(index) }
+        swap(&self.actions, &actions)
+        return index
     }
 
     /// Options for the next attach of a volume.
@@ -66,6 +70,7 @@ extension Resource {
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil
+        self.volumes[index].diskEnd = nil
         self.volumes[index].superblock = SuperblockWriter()
         self.volumes[index].bitmapWriter = BitmapWriter()
         self.loadBitmap(index, found, sectors: sectors, load)
@@ -176,7 +181,11 @@ extension Resource {
         at now: Instant
     ) {
         guard self.volumes[index].state.connection >= .connected else {
-            guard self.role == .secondary || !self.volumes[index].exposesPeerData else {
+            guard
+                self.volumes[index].state.role == .secondary
+                    || !self.volumes[index].exposesPeerData
+            else {
+                self.volumes[index].diskEnd = .outOfDate
                 return self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
             }
             self.change(
@@ -208,8 +217,7 @@ extension Resource {
         switch self.link {
         case .standAlone: .standAlone
         case .unconnected: .unconnected
-        case .connecting, .handshaking: .wfConnection
-        case .established: .wfReportParams
+        case .connecting, .handshaking, .established: .wfConnection
         case .closing: .unconnected
         }
     }
@@ -276,7 +284,7 @@ extension Resource {
             isInconsistent: set.flags.contains(.inconsistent)
         )
         let state = self.volumes[index].state
-        if self.role == .primary, state.disk < .inconsistent {
+        if state.role == .primary, state.disk < .inconsistent {
             let exposed = self.volumes[index].exposedGeneration
             let isInUse = state.connection >= .connected && state.peerDisk >= .inconsistent
             guard isInUse || exposed.names(generations.current) else {
@@ -288,7 +296,7 @@ extension Resource {
             self.volumes[index].generations.current.names(.justCreated)
         else { return }
         // The peer declares both disks equal.
-        self.volumes[index].generations.adopt(generations.current, role: self.role)
+        self.volumes[index].generations.adopt(generations.current, role: state.role)
         _ = self.volumes[index].bitmap?.clearAll()
         self.change(index, StateChange(disk: .upToDate, peerDisk: .upToDate), at: now)
         self.persist(index)

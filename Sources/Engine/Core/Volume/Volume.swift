@@ -61,6 +61,8 @@ struct Volume: ~Copyable {
     var recordedDisk = DiskState.inconsistent
     var metadataFailed = false
     var lastError: IOResult?
+    /// Why the disk was given up; nil while it is in use.
+    var diskEnd: DiskEnd?
     /// What attaching found, for as long as the disk is Attaching or Negotiating.
     var attachedDisks: StateContext.AttachedDisks?
     var attachFlushesPending = 0
@@ -94,6 +96,8 @@ struct Volume: ~Copyable {
     /// The last number of the sequence that writes and acknowledgements to the peer share.
     var sequence: UInt32 = 0
     var handshakeRunning = false
+    /// Whether the peer was told of a disk when it was last told of the volume.
+    var toldOfDisk = false
     var discardsData = false
     var peerGenerations: PeerGenerations?
     /// What the comparison of this report of the peer's began with, if it has changed it.

@@ -223,6 +223,7 @@ extension EngineService {
         let code: StateChangeCode? = self.ask { loop, done in
             loop.command(index, command) { done($0) }
         }
-        stream.finish(code ?? .unknownError)
+        guard let code else { return self.refuseUnanswered(stream) }
+        stream.finish(code)
     }
 }
