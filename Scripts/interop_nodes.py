@@ -379,7 +379,9 @@ class Nodes:
             raise Failure("the kernel has not said '%s'" % text)
 
     def check_messages(self, recordings, extra):
-        known = self.lab.kinds(recordings) | {"block drbd0: " + change for change in extra}
+        known = self.lab.kinds(recordings)
+        for change in extra:
+            known |= kinds_of("block drbd0: " + change)
         lines = self.earlier + (self.kernel.messages() if self.kernel.is_up else [])
         unknown = [line for line in lines if not kinds_of(line) <= known]
         for line in unknown:
