@@ -29,10 +29,15 @@ def wait_until(what, condition, seconds=60):
         time.sleep(0.2)
 
 
-def tool(*words, check=True, timeout=60, **options):
-    done = subprocess.run(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, **options
-    )
+def tool(*words, check=True, timeout=60):
+    try:
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        raise Failure("%s: not within %d s" % (" ".join(words), timeout)) from None
+    except OSError as error:
+        raise Failure("%s: %s" % (words[0], error.strerror)) from None
     text = done.stdout.decode(errors="replace")
     if check and done.returncode:
         raise Failure("%s: status %d: %s" % (" ".join(words), done.returncode, text.strip()))
@@ -48,9 +53,17 @@ class Lab:
         self.address = "10.77.%d.1" % self.number
         self.captures = os.path.join(os.path.dirname(program), "..", "captures")
         if not os.path.isdir(self.captures):
-            sys.exit("interop-drbd: no recordings in %s" % self.captures)
+            raise Failure("no recordings in %s" % self.captures)
         self.kernel = Kernel(program, self)
         self.engine = Engine(folder, self)
+
+    def open(self):
+        used = self.kernel.lab("list").strip()
+        if used:
+            raise Failure(
+                "the lab %d is in use; DRX_VM_LAB=1..250 names another one:\n%s"
+                % (self.number, used)
+            )
         self.kernel.boot()
 
     def close(self):
@@ -68,8 +81,13 @@ class Lab:
 
 
 def kinds_of(line):
-    """A kernel message without what differs between two runs; each change of a state by itself."""
+    """A kernel message without what differs between two runs; each change of a state by itself.
+
+    The rule by which the generations were compared, and its result, are part of the kind.
+    """
     line = re.sub(r"^\[ *[0-9.]+\] ", "", line.strip())
+    if "uuid_compare()" in line:
+        return {line}
     line = re.sub(r"\b[0-9A-F]{16}\b", "U", line)
     line = re.sub(r"0x[0-9a-f]+|-?[0-9]+(\.[0-9]+)?", "N", line)
     changes = re.findall(r"\w+\( \w+ -> \w+ \)", line)
@@ -106,8 +124,8 @@ class Kernel:
         if not os.path.exists(self.path):
             with open(self.path, "wb") as file:
                 file.truncate(Nodes.DISK)
-        self.lab("start", self.name, "--disk", self.path, "--mods", "drbd", timeout=200)
         self.is_up = True
+        self.lab("start", self.name, "--disk", self.path, "--mods", "drbd", timeout=200)
         self.address = self.lab("ip", self.name).strip()
         if os.path.exists(self.path + ".res"):
             self.lab("put", self.name, self.path + ".res", "/etc/drbd.d/r0.res")
@@ -151,8 +169,8 @@ class Kernel:
             "xfs_io -d -c 'fzero 1048576 32768' -c 'fpunch 1310720 8192' /dev/drbd0"
         )
 
-    def messages(self):
-        return [line for line in self.run("dmesg").splitlines() if is_of_drbd(line)]
+    def messages(self, command="dmesg"):
+        return [line for line in self.run(command).splitlines() if is_of_drbd(line)]
 
 
 class Engine:
@@ -202,6 +220,10 @@ class Engine:
     def configure(self, text):
         with open(self.configuration, "w") as file:
             file.write(text)
+
+    def messages(self):
+        with open(self.run_folder + "/bsrd.log") as file:
+            return file.read().splitlines()
 
     def admin(self, *words, check=True):
         if self.process and self.process.poll() is not None:
@@ -266,13 +288,17 @@ class Nodes:
         self.kernel = lab.kernel
         self.engine = lab.engine
         self.both = (self.kernel, self.engine)
+        self.capture = None
+        self.earlier = []
+
+    def open(self):
+        """Fills both disks, empties the kernel's log, starts bsrd."""
         self.capture = self.start_capture()
-        source = random.Random(name)
+        source = random.Random(self.name)
         for node in self.both:
             # In place: the VM has its file open.
             with open(node.path, "r+b" if os.path.exists(node.path) else "wb") as file:
                 file.write(source.randbytes(self.DISK))
-        self.earlier = []
         self.kernel.run("dmesg -c >/dev/null; echo 3 >/proc/sys/vm/drop_caches")
         self.engine.start()
 
@@ -288,24 +314,29 @@ class Nodes:
         )
 
     def close(self):
-        """Leaves nothing of the resource, whatever has happened."""
-        if self.kernel.is_up:
-            self.kernel.run("drbdsetup down r0 2>/dev/null", check=False)
-        else:
-            self.kernel.boot()
+        """Leaves nothing of the resource, whatever has happened; a VM that hangs gets a new one."""
         self.engine.stop()
         if self.capture:
             self.capture.terminate()
             self.capture.wait()
+        try:
+            self.kernel.run("drbdsetup down r0 2>/dev/null", check=False)
+            if self.kernel.state()[0] == "Unconfigured":
+                return
+        except Failure:
+            pass
+        self.kernel.cut_power()
+        self.kernel.boot()
 
     def explain(self):
+        """The states of both nodes and their last messages."""
         for node in self.both:
             try:
                 print("     | %s: %s" % (node.name, " ".join(node.state())))
-            except (Failure, subprocess.TimeoutExpired) as failure:
+                for line in node.messages()[-8:]:
+                    print("     |   " + line)
+            except Failure as failure:
                 print("     | %s: %s" % (node.name, failure))
-        for line in self.kernel.messages()[-8:]:
-            print("     | " + line)
 
     def peer(self, node):
         return self.engine if node is self.kernel else self.kernel
@@ -359,11 +390,16 @@ class Nodes:
         for node in self.both:
             self.wait(node, "Connected", disks="UpToDate/UpToDate")
 
-    def equal(self, what):
-        """Both backing files have the same bytes; protocols A and B may take a moment."""
+    def size(self):
+        """Bytes of the volume as the kernel sees it."""
         size = 512 * int(self.kernel.run("cat /sys/block/drbd0/size"))
         if not 0 < size < self.DISK:
-            raise Failure("%s: the device has %d bytes" % (what, size))
+            raise Failure("the device has %d bytes" % size)
+        return size
+
+    def equal(self, what):
+        """Both backing files have the same bytes; protocols A and B may take a moment."""
+        size = self.size()
 
         def same():
             with open(self.kernel.path, "rb") as one, open(self.engine.path, "rb") as other:
@@ -374,15 +410,13 @@ class Nodes:
         except Failure:
             raise Failure("%s: the data differs" % what) from None
 
-    def expect_message(self, text):
-        if not any(text in line for line in self.kernel.messages()):
-            raise Failure("the kernel has not said '%s'" % text)
-
     def check_messages(self, recordings, extra):
         known = self.lab.kinds(recordings)
         for change in extra:
             known |= kinds_of("block drbd0: " + change)
-        lines = self.earlier + (self.kernel.messages() if self.kernel.is_up else [])
+        lines = self.earlier + self.kernel.messages()
+        with open("%s/%s.dmesg" % (self.lab.work, self.name), "w") as file:
+            file.writelines(line + "\n" for line in lines)
         unknown = [line for line in lines if not kinds_of(line) <= known]
         for line in unknown:
             print("     | not in %s: %s" % (" ".join(recordings), line))
@@ -407,18 +441,36 @@ class Nodes:
         self.wait(self.peer(leaving), "Connecting" if leaving is self.kernel else "WFConnection")
         primary.write(32 << 10, 8192, pattern)
         primary.write(7_000 << 10, 4096, pattern + 1, durable=True)
-        self.kernel.run("dmesg -c >>/tmp/dmesg")
-        leaving.admin("connect")
-        self.synchronised()
-        self.expect_message("(will sync 12 KB [3 bits set])")
-        self.keep_messages()
+        self.resync(leaving, "connect", 12)
         self.equal("resync after %s disconnected" % leaving.name)
 
-    def cut(self, node, write):
-        """`node` loses power; `write` happens at the other one; then `node` is back."""
-        other = self.peer(node)
+    def resync(self, node, command, least, most=None):
+        """`command` on `node` makes one resync, of `least` to `most` KiB by the kernel's count."""
+        self.keep_messages()
+        node.admin(command)
+        self.resynced(least, most)
+
+    def resynced(self, least, most=None):
+        """Both are synchronised by one resync since the messages were kept."""
+        self.synchronised()
+        text = "\n".join(self.kernel.messages())
+        counts = [int(count) for count in re.findall(r"will sync (\d+) KB", text)]
+        if len(counts) != 1 or not least <= counts[0] <= (most or least):
+            wanted = "%d KiB" % least + (" to %d KiB" % most if most else "")
+            raise Failure("resyncs of %s KiB and not one of %s" % (counts or "no", wanted))
+
+    def not_resynced(self):
+        if any("Began resync" in line for line in self.earlier + self.kernel.messages()):
+            raise Failure("there was a resync")
+
+    def cut(self, node, write, size):
+        """`node` loses power; `write` happens at the other one; then `node` is back.
+
+        The resync is of `size` KiB: what the other one wrote, and if `node` was Primary the
+        extents that its activity log has.
+        """
+        self.keep_messages()
         if node is self.kernel:
-            self.earlier += node.messages()
             node.cut_power()
         else:
             node.kill()
@@ -429,8 +481,8 @@ class Nodes:
         else:
             node.start()
         node.admin("up")
-        self.synchronised()
+        self.resynced(size)
 
     def keep_messages(self):
-        text = self.kernel.run("cat /tmp/dmesg; rm /tmp/dmesg; dmesg -c").splitlines()
-        self.earlier += [line for line in text if is_of_drbd(line)]
+        """Sets the kernel's messages so far aside for the check at the end."""
+        self.earlier += self.kernel.messages("dmesg -c")
