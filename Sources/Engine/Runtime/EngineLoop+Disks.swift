@@ -222,22 +222,7 @@ extension EngineLoop {
         }
         self.resource(index).pointee.core.withActivityLog(volume) { log in
             let position = files.layout.position(ofTransaction: log.transactionNumber)
-            self.writeBlock(index, volume, token, at: position) { memory in
-                var writer = ActivityLogBlockWriter(
-                    memory,
-                    transaction: log.transactionNumber,
-                    slotCount: log.slotCount,
-                    contextStart: log.contextStart
-                )
-                for number in 0..<log.updateCount {
-                    let update = log.update(at: number)
-                    writer.appendUpdate(slot: update.slot, extent: update.extent)
-                }
-                for number in 0..<log.contextCount {
-                    writer.appendContext(log.context(at: number))
-                }
-                writer.finish()
-            }
+            self.writeBlock(index, volume, token, at: position) { log.encode(into: $0) }
         }
     }
 
@@ -269,7 +254,12 @@ extension EngineLoop {
             return self.failLater(index, volume, token)
         }
         let content = self.resource(index).pointee.core.superblockContent(volume)
-        files.superblock.apply(content, of: self.resource(index).pointee.nodeIdentifier, files)
+        files.superblock.apply(
+            content,
+            of: self.resource(index).pointee.nodeIdentifier,
+            peer: files.peerIdentifier,
+            slot: files.bitmapSlot
+        )
         self.resource(index).pointee.volumes[volume] = files
         self.writeBlock(index, volume, token, at: files.layout.superblockPosition) { memory in
             files.superblock.encode(into: memory)

@@ -177,7 +177,7 @@ package final class Checks {
     /// A disk is about to be attached.
     func attaching(_ node: Int, _ volume: Int) {
         let disk = self.world.nodes[node].disks[volume]
-        guard let content = disk.metadata.current.superblock, content.isConsistent else { return }
+        guard disk.metadata.current.isConsistent else { return }
         let fault = self.promises.fault(node, volume, in: disk.data.current)
         self.report(fault, "attach of node \(node)")
     }
@@ -301,7 +301,7 @@ package final class Checks {
         losingPower: Bool
     ) {
         let members = self.volumes.filter {
-            disks[$0].1.current.superblock?.isConsistent == true
+            disks[$0].1.current.isConsistent
         }
         // A volume that was synchronised before the others is ahead of them.
         for moment in Set(members.map { self.sessions.moments[node][$0] }).sorted() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Metadata
 import Primitives
 
 /// Contract 2: every block that may differ is covered by the bitmap or the activity log of a node.
@@ -19,14 +20,14 @@ struct CoverageCheck {
     private struct Side {
         let content: SectorContent
         let metadata: SimulatedMetadata
+        var needsFullSync = false
         /// Bits in memory and hot extents of a node that survives.
         var words: [UInt64]?
         var hotExtents: Set<UInt32> = []
 
         func covers(_ block: Int) -> Bool {
             guard let words = self.words else {
-                return self.metadata.contains(block, in: self.metadata.current)
-                    || self.metadata.current.superblock?.needsFullSync == true
+                return self.needsFullSync || self.metadata.current.contains(block)
             }
             return words[block / 64] >> UInt64(block % 64) & 1 == 1
                 || self.hotExtents.contains(UInt32(block / 1024))
@@ -80,7 +81,12 @@ struct CoverageCheck {
             data.cutPower(&random)
             metadata.cutPower(&random)
         }
-        metadata.recover(bitCount: (data.current.sectorCount + 7) / 8)
-        return Side(content: data.current, metadata: metadata)
+        _ = metadata.recover()
+        let peer = metadata.current.superblock?[peer: metadata.nodes.peer]
+        return Side(
+            content: data.current,
+            metadata: metadata,
+            needsFullSync: peer?.flags.contains(.fullSync) == true
+        )
     }
 }

@@ -55,16 +55,15 @@ package final class World {
 
     private func makeDisk(_ sectors: Int, of node: Int) -> WorldNode.VolumeDisk {
         let metadata = SimulatedMetadata(
-            interleave: OutOfSyncBitmap.Interleave(
-                slot: configuration.bitmapSlots - 1,
-                peers: configuration.bitmapSlots
-            )
+            sectors: UInt64(sectors),
+            slots: configuration.bitmapSlots,
+            own: UInt8(node),
+            peer: UInt8(1 - node)
         )
         if configuration.startsEqual {
             metadata.format(
                 SuperblockContent(
                     generations: Generations(current: GenerationID(0x1234_5678_9ABC_DEF0)),
-                    deviceIdentifier: 1,
                     agreedSectors: UInt64(sectors),
                     isConsistent: true,
                     wasUpToDate: true,

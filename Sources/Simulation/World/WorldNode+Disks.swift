@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Metadata
 import Primitives
 import Wire
 
@@ -118,10 +119,63 @@ extension WorldNode {
 
     // MARK: Metadata
 
-    func writeMetadata(_ volume: UInt16, _ token: IOToken, _ block: SimulatedMetadata.Block) {
+    func writeLogBlock(_ volume: UInt16, _ token: IOToken) {
+        var block = [UInt8](repeating: 0, count: MetadataImage.blockBytes)
+        let number = self.core.withActivityLog(volume) { log in
+            block.withUnsafeMutableBytes { log.encode(into: $0) }
+            return log.transactionNumber
+        }
+        let position = self.disks[Int(volume)].metadata.layout.position(ofTransaction: number)
+        let isSkipped = self.world.configuration.mutation == .skipActivityLogWrite
+        self.writeMetadata(volume, token, block, at: position, isSkipped: isSkipped)
+    }
+
+    func writePage(_ volume: UInt16, _ token: IOToken, _ page: UInt32) {
+        let metadata = self.disks[Int(volume)].metadata
+        var block = [UInt8](repeating: 0, count: MetadataImage.blockBytes)
+        self.core.withBitmapWords(volume) { words in
+            block.withUnsafeMutableBytes {
+                metadata.layout.bitmap.encode(
+                    words,
+                    slot: metadata.slot,
+                    page: UInt64(page),
+                    into: $0
+                )
+            }
+        }
+        let position = metadata.layout.bitmapPosition + UInt64(page) * 4096
+        let isSkipped = self.world.configuration.mutation == .skipBitmapWrite
+        self.writeMetadata(volume, token, block, at: position, isSkipped: isSkipped)
+    }
+
+    func writeSuperblock(_ volume: UInt16, _ token: IOToken) {
         if self.refuse(volume, token) { return }
         let metadata = self.disks[Int(volume)].metadata
-        let id = self.skipsWrite(of: block) ? nil : metadata.begin(block)
+        guard var superblock = self.disks[Int(volume)].superblock else {
+            invariantBroken("an open disk has a superblock")
+        }
+        superblock.apply(
+            self.core.superblockContent(volume),
+            of: metadata.nodes.own,
+            peer: metadata.nodes.peer,
+            slot: metadata.slot
+        )
+        self.disks[Int(volume)].superblock = superblock
+        var block = [UInt8](repeating: 0, count: MetadataImage.blockBytes)
+        block.withUnsafeMutableBytes { superblock.encode(into: $0) }
+        self.writeMetadata(volume, token, block, at: metadata.layout.superblockPosition)
+    }
+
+    private func writeMetadata(
+        _ volume: UInt16,
+        _ token: IOToken,
+        _ block: [UInt8],
+        at position: UInt64,
+        isSkipped: Bool = false
+    ) {
+        if self.refuse(volume, token) { return }
+        let metadata = self.disks[Int(volume)].metadata
+        let id = isSkipped ? nil : metadata.begin(block, at: position)
         self.afterDelay(volume) { [self] in
             if self.fails(volume, \.failingMetadata) {
                 if let id { metadata.fail(id, &self.world.random) }
@@ -129,14 +183,6 @@ extension WorldNode {
             }
             if let id { metadata.complete(id) }
             self.finish(volume, token, .success)
-        }
-    }
-
-    private func skipsWrite(of block: SimulatedMetadata.Block) -> Bool {
-        switch block {
-        case .superblock: false
-        case .log: self.world.configuration.mutation == .skipActivityLogWrite
-        case .page: self.world.configuration.mutation == .skipBitmapWrite
         }
     }
 
@@ -163,17 +209,6 @@ extension WorldNode {
         case .skipActivityLogWrite, .skipBitmapWrite, .skipPrimaryFlush, .skipBarrierFlush,
             .skipTargetFlush, .staleResyncRead, .ignoreForcedUnitAccess, .none:
             false
-        }
-    }
-
-    func logBlock(_ volume: UInt16) -> SimulatedMetadata.LogBlock {
-        self.core.withActivityLog(volume) { log in
-            SimulatedMetadata.LogBlock(
-                number: log.transactionNumber,
-                contextStart: log.contextStart,
-                context: (0..<log.contextCount).map { log.context(at: $0) },
-                updates: (0..<log.updateCount).map { log.update(at: $0) }
-            )
         }
     }
 }

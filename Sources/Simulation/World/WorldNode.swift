@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import EngineCore
+package import Metadata
 package import Primitives
 package import Wire
 
@@ -10,6 +11,8 @@ package final class WorldNode {
     package struct VolumeDisk {
         package var data: SimulatedDisk
         package var metadata: SimulatedMetadata
+        /// What the process has last read or written.
+        package var superblock: Superblock?
         /// Whether a process has the files open.
         package var isOpen = false
     }
@@ -103,27 +106,48 @@ package final class WorldNode {
     package func attach(_ index: UInt16) {
         let disk = self.disks[Int(index)]
         invariant(!disk.isOpen, "the files are free")
-        self.disks[Int(index)].isOpen = true
-        let sectors = UInt64(disk.data.current.sectorCount)
-        disk.metadata.recover(bitCount: Int((sectors + 7) / 8))
-        self.world.checks.attaching(self.number, Int(index))
-        var found = Attachment(diskSectors: sectors)
-        found.bitmapSlot = disk.metadata.interleave.slot
-        found.bitmapSlots = disk.metadata.interleave.peers
-        if let content = disk.metadata.current.superblock {
-            found.generations = content.generations
-            found.deviceIdentifier = content.deviceIdentifier
-            found.isConsistent = content.isConsistent
-            found.wasUpToDate = content.wasUpToDate
-            found.crashedPrimary = content.crashedPrimary
-            found.peerWasOutdated = content.peerIsOutdated
-            found.needsFullSync = content.needsFullSync
-            found.agreedSectors = content.agreedSectors
+        if let fault = disk.metadata.recover() {
+            return self.world.violated("node \(self.number): apply-al of volume \(index): \(fault)")
         }
-        self.core.attach(index, found, at: self.world.now, into: &self.actions) {
-            disk.metadata.load(into: $0)
+        self.world.checks.attaching(self.number, Int(index))
+        do throws(AttachProblem) {
+            let found = try self.read(disk)
+            self.disks[Int(index)].superblock = found.superblock
+            self.disks[Int(index)].isOpen = true
+            self.core.attach(index, found.attachment, at: self.world.now, into: &self.actions) {
+                disk.metadata.current.load(bitCount: found.bitCount, into: $0)
+            }
+        } catch {
+            return self.world.violated("node \(self.number): attach of volume \(index): \(error)")
         }
         self.applyActions()
+    }
+
+    private struct AttachProblem: Error { var text: String }
+
+    /// What the driver finds in the metadata.
+    private func read(
+        _ disk: VolumeDisk
+    ) throws(AttachProblem) -> (superblock: Superblock, attachment: Attachment, bitCount: UInt64) {
+        let stored: StoredMetadata
+        let metadata = disk.metadata
+        do throws(SuperblockFault) { stored = try metadata.current.stored() } catch {
+            throw AttachProblem(text: "\(error)")
+        }
+        guard case .v09(let superblock) = stored.superblock,
+            let slot = superblock.slot(of: metadata.nodes.peer)
+        else { throw AttachProblem(text: "no bitmap slot") }
+        do throws(Superblock.AttachFault) {
+            try superblock.checkAttach(asNode: metadata.nodes.own)
+        } catch { throw AttachProblem(text: "\(error)") }
+        let attachment = superblock.attachment(
+            peer: metadata.nodes.peer,
+            slot: slot,
+            diskSectors: min(UInt64(disk.data.current.sectorCount), stored.layout.usableSectors),
+            layout: stored.layout
+        )
+        let bits = BitmapGeometry.bitCount(forSectors: stored.effectiveSectors)
+        return (superblock, attachment, bits)
     }
 
     // MARK: Events
@@ -239,13 +263,10 @@ package final class WorldNode {
             self.write(volume, token, range, zeroes, .none, isForcedUnitAccess: false)
         case .flushData(let volume, let token): self.flushData(volume, token)
         case .writeActivityLogBlock(let volume, let token):
-            self.writeMetadata(volume, token, .log(self.logBlock(volume)))
+            self.writeLogBlock(volume, token)
         case .writeBitmapPage(let volume, let token, let page):
-            let metadata = self.disks[Int(volume)].metadata
-            let words = self.core.withBitmapWords(volume) { metadata.encode(page, of: $0) }
-            self.writeMetadata(volume, token, .page(page, words))
-        case .writeSuperblock(let volume, let token):
-            self.writeMetadata(volume, token, .superblock(self.core.superblockContent(volume)))
+            self.writePage(volume, token, page)
+        case .writeSuperblock(let volume, let token): self.writeSuperblock(volume, token)
         case .flushMetadata(let volume, let token): self.flushMetadata(volume, token)
         case .attached(let volume, let result):
             self.world.note("node \(self.number) attached volume \(volume): \(result)")

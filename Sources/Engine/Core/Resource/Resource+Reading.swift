@@ -11,7 +11,6 @@ extension Resource {
         let view = state.metadataView
         return SuperblockContent(
             generations: self.volumes[index].generations,
-            deviceIdentifier: self.volumes[index].deviceIdentifier,
             agreedSectors: self.volumes[index].sizes.exposedSectors,
             isConsistent: self.volumes[index].recordedDisk > .inconsistent,
             wasUpToDate: self.volumes[index].recordedDisk > .outdated,

@@ -63,7 +63,6 @@ extension Resource {
         self.volumes[index].sizes.userSectors = self.volumes[index].parameters.userSectors
         self.volumes[index].sizes.exposedSectors = sectors
         self.volumes[index].generations = found.generations
-        self.volumes[index].deviceIdentifier = found.deviceIdentifier
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil

@@ -5,7 +5,6 @@ import Wire
 /// What attaching found in a volume's superblock, in the core's terms.
 package struct Attachment: Hashable, Sendable, BitwiseCopyable {
     package var generations: Generations
-    package var deviceIdentifier: UInt64
     /// The disk's content is of one point in time.
     package var isConsistent: Bool
     /// It was not known to be older than the peer's.
@@ -28,7 +27,6 @@ package struct Attachment: Hashable, Sendable, BitwiseCopyable {
 
     package init(diskSectors: UInt64) {
         self.generations = Generations()
-        self.deviceIdentifier = 0
         self.isConsistent = false
         self.wasUpToDate = false
         self.crashedPrimary = false
@@ -51,7 +49,6 @@ package struct Attachment: Hashable, Sendable, BitwiseCopyable {
 /// What the superblock has to say about a volume now; the driver adds the layout.
 package struct SuperblockContent: Hashable, Sendable, BitwiseCopyable {
     package var generations: Generations
-    package var deviceIdentifier: UInt64
     package var agreedSectors: UInt64
     package var isConsistent: Bool
     package var wasUpToDate: Bool
@@ -67,7 +64,6 @@ package struct SuperblockContent: Hashable, Sendable, BitwiseCopyable {
 
     package init(
         generations: Generations,
-        deviceIdentifier: UInt64,
         agreedSectors: UInt64,
         isConsistent: Bool,
         wasUpToDate: Bool,
@@ -80,7 +76,6 @@ package struct SuperblockContent: Hashable, Sendable, BitwiseCopyable {
         activityLogExtents: UInt32
     ) {
         self.generations = generations
-        self.deviceIdentifier = deviceIdentifier
         self.agreedSectors = agreedSectors
         self.isConsistent = isConsistent
         self.wasUpToDate = wasUpToDate

@@ -36,7 +36,6 @@ struct Volume: ~Copyable {
     var parameters = DiskParameters()
     var state = VolumeState()
     var generations = Generations()
-    var deviceIdentifier: UInt64 = 0
     var sizes = VolumeSizes()
     var statistics = VolumeStatistics()
 
