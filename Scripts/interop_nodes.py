@@ -94,6 +94,19 @@ def kinds_of(line):
     return {line.split(":")[0] + ": " + change for change in changes} or {line}
 
 
+def check_marks(lines):
+    """Bit 0 of the generation that bsrd reports when it connects says whether it is Primary."""
+    generation = None
+    for line in lines:
+        found = re.search(r"peer ([0-9A-F]{16}):", line)
+        generation = int(found.group(1), 16) if found else generation
+        role = re.search(r"peer\( Unknown -> (\w+) \)", line)
+        if role and generation is not None:
+            if generation & 1 != (role.group(1) == "Primary"):
+                raise Failure("generation %016X of a %s" % (generation, role.group(1)))
+            generation = None
+
+
 def is_of_drbd(line):
     """Whether a line of dmesg is DRBD's and tells more than the timing of this run.
 
@@ -417,6 +430,7 @@ class Nodes:
         lines = self.earlier + self.kernel.messages()
         with open("%s/%s.dmesg" % (self.lab.work, self.name), "w") as file:
             file.writelines(line + "\n" for line in lines)
+        check_marks(lines)
         unknown = [line for line in lines if not kinds_of(line) <= known]
         for line in unknown:
             print("     | not in %s: %s" % (" ".join(recordings), line))
