@@ -43,8 +43,8 @@ import Testing
 
     @Test func `says what is missing when io_uring cannot be had`() async {
         await #expect(processExitsWith: .success) {
-            // No descriptor is left for the ring.
-            var limit = rlimit(rlim_cur: 3, rlim_max: 3)
+            // No descriptor is left for the ring, not even a standard one that is closed.
+            var limit = rlimit(rlim_cur: 0, rlim_max: 0)
             _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             do throws(ReactorError) {
                 _ = try Reactor()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Metadata
 import Primitives
 import Simulation
 import Testing

@@ -30,7 +30,8 @@ package final class SimulatedMetadata {
         guard let bitmap = BitmapGeometry(slotCount: slots) else {
             invariantBroken("1 to 31 bitmap slots")
         }
-        let bytes = 4096 + UInt64(ActivityLogGeometry.standard.byteCount)
+        let bytes =
+            4096 + UInt64(ActivityLogGeometry.standard.byteCount)
             + bitmap.byteCount(forSectors: sectors)
         let layout: Layout
         do throws(LayoutFault) {

@@ -3,8 +3,8 @@
 package import Metadata
 
 extension Superblock {
-    /// Puts in what the core of node `node` says of its disk and of `peer`, whose bitmap has `slot`;
-    /// what it does not know of stays.
+    /// Puts in what the core of node `node` says of its disk and of `peer`, whose bitmap has
+    /// `slot`; what it does not know of stays.
     package mutating func apply(
         _ content: SuperblockContent,
         of node: UInt8,
