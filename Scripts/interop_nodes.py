@@ -234,7 +234,7 @@ class Engine:
         )
         ready = [self.folder + "/bsrsetup", "--run-dir", self.run_folder, "status"]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        wait_until("bsrd answers", lambda: subprocess.call(ready, **silent) in (0, 10), 10)
+        wait_until("bsrd answers", lambda: subprocess.call(ready, **silent) in (0, 10))
 
     def stop(self):
         if self.process:
@@ -451,7 +451,7 @@ class Nodes:
                     return one.read(size) == other.read(size)
 
             try:
-                wait_until("", same, 10)
+                wait_until("", same)
             except Failure:
                 raise Failure("%s: the data of volume %d differs" % (what, volume)) from None
 
