@@ -358,6 +358,8 @@ class Nodes:
             self.capture.terminate()
             self.capture.wait()
         try:
+            self.kernel.lab("link", self.kernel.name, "up")
+            self.kernel.run("tc qdisc del dev eth1 root 2>/dev/null", check=False)
             self.kernel.run("drbdsetup down r0 2>/dev/null", check=False)
             if self.kernel.state()[0] == "Unconfigured":
                 return

@@ -139,6 +139,7 @@ import Wire
         let content = world.nodes[0].core.superblockContent(0)
         #expect(content.crashedPrimary)
         #expect(!content.generations.current.wasPrimary)
+        world.connect()
         world.settle()
         #expect(world.violations == [])
     }
