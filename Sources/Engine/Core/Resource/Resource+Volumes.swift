@@ -66,7 +66,9 @@ extension Resource {
         self.volumes[index].sizes.diskSectors = found.diskSectors
         self.volumes[index].sizes.userSectors = self.volumes[index].parameters.userSectors
         self.volumes[index].sizes.exposedSectors = sectors
+        // A Primary that was killed comes back as a Secondary, and says so in bit 0.
         self.volumes[index].generations = found.generations
+        self.volumes[index].generations.mark(for: self.role)
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil
