@@ -36,7 +36,8 @@ import Testing
             ids.append(try pair.reactor.connect(to: silent.address, deadline: deadline))
         }
         let last = ids[3]
-        #expect(withBytes("early") { pair.reactor.send($0, on: last, token: 8) })
+        let early = TestMemory("early")
+        #expect(pair.reactor.send(early.raw, on: last, token: 8))
         try pair.expect(.failed(last, .timedOut))
         #expect(pair.reactor.now >= deadline)
         try pair.expect(.sendAbandoned(last, token: 8))
@@ -159,14 +160,15 @@ import Testing
         let (near, far, _) = try pair.connect(.ip("127.0.0.1", port: 0))
         pair.reactor.abort(far)
         try pair.expect(.closed(far, context: 0))
-        #expect(withBytes("x") { pair.reactor.send($0, on: near, token: 1) })
+        let byte = TestMemory("x")
+        #expect(pair.reactor.send(byte.raw, on: near, token: 1))
         let code = try pair.await { event in
             if case .failed(near, let code) = event { code } else { nil }
         }
         #expect(code == .connectionReset || code == .brokenPipe)
         try pair.expect(.sendAbandoned(near, token: 1))
         try pair.expect(.closed(near, context: 0))
-        #expect(!withBytes("x") { pair.reactor.send($0, on: near, token: 2) })
+        #expect(!pair.reactor.send(byte.raw, on: near, token: 2))
     }
 
     @Test func `a driver that let go hears nothing more, but gets its memory back`() throws {

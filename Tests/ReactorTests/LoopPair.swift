@@ -82,6 +82,11 @@ final class TestMemory {
         self.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
+    convenience init(_ text: String) {
+        self.init(text.utf8.count)
+        self.bytes.copyBytes(from: text.utf8)
+    }
+
     deinit { self.bytes.deallocate() }
 
     var raw: UnsafeRawBufferPointer { UnsafeRawBufferPointer(self.bytes) }

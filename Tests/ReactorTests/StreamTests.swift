@@ -74,7 +74,8 @@ import Testing
         // The other direction of a half-closed connection still works.
         let back = TestMemory(4)
         #expect(pair.reactor.receive(on: near, into: back.bytes, atLeast: 4, token: 2))
-        #expect(withBytes("pong") { pair.reactor.send($0, on: far, token: 9) })
+        let pong = TestMemory("pong")
+        #expect(pair.reactor.send(pong.raw, on: far, token: 9))
         pair.run(for: .milliseconds(1))
         try pair.expect(.sent(far, token: 9))
         try pair.expect(.received(near, token: 2, byteCount: 4))
