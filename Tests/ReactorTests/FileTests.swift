@@ -31,7 +31,8 @@ import Testing
         var writesInline = false
         var registers = true
         var description: String {
-            "\(self.mode)\(self.writesInline ? " inline" : "")\(self.registers ? "" : " unregistered")"
+            "\(self.mode)" + (self.writesInline ? " inline" : "")
+                + (self.registers ? "" : " unregistered")
         }
     }
 

@@ -10,8 +10,8 @@ internal import Primitives
 extension BitmapGeometry {
     /// Writes the words of `slot` that page `page` holds; those beyond `words` become zero.
     ///
-    /// - Parameter memory: the page's 4096 bytes. Words of other slots in it are left alone; words that
-    ///   belong to no bit of any slot are the caller's to clear.
+    /// - Parameter memory: the page's 4096 bytes. Words of other slots in it are left alone; words
+    ///   that belong to no bit of any slot are the caller's to clear.
     package func encode(
         _ words: UnsafeBufferPointer<UInt64>,
         slot: Int,
@@ -34,8 +34,8 @@ extension BitmapGeometry {
     /// Reads the words of `slot` that page `page` holds into `words`; those beyond `words` are
     /// ignored.
     ///
-    /// - Parameter bitCount: the bits the volume has. Bits beyond may be set on disk and are dropped:
-    ///   replaying an activity log marks whole extents.
+    /// - Parameter bitCount: the bits the volume has. Bits beyond may be set on disk and are
+    ///   dropped: replaying an activity log marks whole extents.
     package func decode(
         _ bytes: RawSpan,
         slot: Int,

@@ -43,8 +43,8 @@ package struct NetworkParameters: Hashable, Sendable, BitwiseCopyable {
 
 /// Options of the `disk` section of one volume.
 package struct DiskParameters: Hashable, Sendable, BitwiseCopyable {
-    /// `disk-flushes`: the data device is flushed between epochs and before acknowledgements that may
-    /// clear bits.
+    /// `disk-flushes`: the data device is flushed between epochs and before acknowledgements that
+    /// may clear bits.
     package var flushesData = true
     /// `md-flushes`: metadata writes are followed by a flush.
     package var flushesMetadata = true
