@@ -58,26 +58,6 @@ extension BitmapGeometry {
         }
     }
 
-    /// The number of bits set for `slot` in page `page`, without those beyond `bitCount`.
-    package func countSetBits(
-        in bytes: RawSpan,
-        slot: Int,
-        page: UInt64,
-        bitCount: UInt64
-    ) -> Int {
-        invariant(bytes.byteCount >= Self.pageBytes, "a whole page")
-        let reader = MetadataReader(bytes)
-        var place = self.firstPlace(of: slot, page: page)
-        var count = 0
-        while place.indexInPage < 1024 {
-            let half = reader.little32(at: place.indexInPage * 4) & Self.mask(place.word, bitCount)
-            count += half.nonzeroBitCount
-            place.word += 1
-            place.indexInPage += self.slotCount
-        }
-        return count
-    }
-
     /// Sets every bit of `memory`, a part of the area, and returns how many were clear before.
     package static func setAll(in memory: UnsafeMutableRawBufferPointer) -> Int {
         var added = 0
