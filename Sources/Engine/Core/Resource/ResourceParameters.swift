@@ -29,7 +29,6 @@ package struct NetworkParameters: Hashable, Sendable, BitwiseCopyable {
     package var socketCheckTimeout = TimeSpan.deciseconds(5)
     package var maximumEpochSize: UInt32 = 16_000
     package var usesRunLengthEncoding = true
-    package var alwaysAfterSplitBrainPolicies = false
     /// The digest's length in bytes of `cram-hmac-alg`; 0 without authentication.
     package var digestLength: UInt8 = 0
 
