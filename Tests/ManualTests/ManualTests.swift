@@ -2,6 +2,7 @@
 
 import Administration
 import Configuration
+import Foundation
 import TestSupport
 import Testing
 
