@@ -137,6 +137,7 @@ final class EngineNode {
     }
 }
 
+// The loop's thread writes it before it signals, the waiting one reads it afterwards.
 final class LoopBox: @unchecked Sendable {
     var handle: LoopHandle<EngineLoop>?
     var error: (any Error)?
