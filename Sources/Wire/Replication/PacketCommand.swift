@@ -101,6 +101,24 @@ package enum PacketCommand: UInt16, Hashable, Sendable, BitwiseCopyable, CaseIte
             socket == .data
         }
     }
+
+    /// Whether the packet takes the next number of its volume's sequence (§7.3).
+    package var hasSequenceNumber: Bool {
+        switch self {
+        case .data, .trim, .writeSame, .zeroes: true
+        case .receiveAck, .writeAck, .resyncWriteAck, .superseded, .negativeAck, .negativeDataReply,
+            .negativeResyncDataReply, .verifyResult, .isInSync, .resyncCancel, .retryWrite:
+            true
+        case .dataReply, .resyncDataReply, .barrier, .bitmap, .unplugRemote, .dataRequest,
+            .resyncDataRequest, .syncParameters88, .protocolParameters, .uuids, .sizes, .state,
+            .syncUUID, .authChallenge, .authResponse, .stateChangeRequest, .ping, .pingAck,
+            .barrierAck, .stateChangeReply, .verifyRequest, .verifyReply, .checksumResyncRequest,
+            .syncParameters, .compressedBitmap, .delayProbe, .outOfSync,
+            .connectionStateChangeRequest, .connectionStateChangeReply, .protocolUpdate,
+            .thinResyncRequest, .deallocated, .initialMeta, .initialData, .features:
+            false
+        }
+    }
 }
 
 extension PacketCommand {

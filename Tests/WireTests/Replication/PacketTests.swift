@@ -229,6 +229,7 @@ struct PacketTests {
             #expect(frame.headByteCount + frame.trailingByteCount == bytes.count)
             let hasVolume = made.packet.command.isOfVolume && agreement.version >= 100
             #expect(frame.header.volume == (hasVolume ? volume : 0))
+            #expect(made.packet.command.hasSequenceNumber == (made.packet.sequenceNumber != nil))
             seen.insert(made.packet.command)
         }
         #expect(seen == Set(PacketCommand.allCases))

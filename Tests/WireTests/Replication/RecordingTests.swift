@@ -109,7 +109,8 @@ struct RecordingTests {
             let agreement =
                 packet.headerByteCount == 16
                 ? WireAgreement(version: 101, features: .announced) : .none
-            guard let command = PacketCommand(rawValue: packet.command) else { continue }
+            guard let command = PacketCommand(rawValue: packet.command), command.hasSequenceNumber
+            else { continue }
             let body = Array(packet.body)
             let header = PacketHeader(
                 command: command,
@@ -119,11 +120,8 @@ struct RecordingTests {
             )
             var digested = agreement
             digested.digestByteCount = UInt32(body.count - 24) % 512
-            guard
-                let number = try Packet.decode(header, body.span.bytes, under: digested)
-                    .sequenceNumber
-            else { continue }
-            let inserted = numbers[packet.node, default: []].insert(number).inserted
+            let number = try Packet.decode(header, body.span.bytes, under: digested).sequenceNumber
+            let inserted = numbers[packet.node, default: []].insert(try #require(number)).inserted
             #expect(inserted)
         }
         for node in Array(numbers.keys) { finish(node) }
