@@ -228,5 +228,12 @@ let package = Package(
         ),
         tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
+        tests(
+            "ManualTests",
+            [
+                "Configuration", "Administration", "bsrd", "drxd", "bsradm", "bsrsetup", "bsrmeta",
+                "drxctl", "drxsim", "bsr-sim",
+            ]
+        ),
     ]
 )

@@ -10,9 +10,9 @@ struct Bsrd: ParsableCommand {
         commandName: "bsrd",
         abstract: "The bsr engine: serves volumes over NBD and mirrors each write to the peer.",
         discussion: """
-            Runs in the foreground, logs to stderr and starts with nothing configured; bsradm up brings \
-            resources up. It is ready when its control socket, RUN-DIR/bsrd.sock, answers. NBD clients \
-            connect to RUN-DIR/nbd.sock, or to the addresses of --nbd-listen.
+            Runs in the foreground, logs to stderr and starts with nothing configured; bsradm up \
+            brings resources up. It is ready when its control socket, RUN-DIR/bsrd.sock, answers. \
+            NBD clients connect to RUN-DIR/nbd.sock, or to the addresses of --nbd-listen.
             """,
         version: "0.1.0"
     )

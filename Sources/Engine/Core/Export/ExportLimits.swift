@@ -20,10 +20,6 @@ package enum ExportLimits {
     package static var options: Int { 4096 }
     /// The longest data of an option that is read and dropped; more ends the connection.
     package static var refusedOptionData: UInt32 { 65_536 }
-    /// The memory that the driver must be able to stage: one whole option.
-    package static var stageByteCount: Int {
-        NBDLimits.optionHeaderByteCount + NBDLimits.optionDataMaximum
-    }
     /// Memory for the longest answer to one option: GO with a name and a description of 4096 bytes.
     package static var outputByteCount: Int { 12_288 }
     /// From the connection to the first request.

@@ -64,11 +64,4 @@ struct Request: BitwiseCopyable {
     static var none: UInt32 { .max }
 
     var range: SectorRange { self.client.range }
-
-    var isWrite: Bool {
-        switch self.client.kind {
-        case .write, .trim, .writeZeroes: true
-        case .read, .flush: false
-        }
-    }
 }

@@ -185,12 +185,11 @@ extension Resource {
             ? self.volumes[index].attachedDisks?.disk ?? .inconsistent : state.disk
         // A node that detached while Primary and attaches again may become target.
         let ownRole = state.disk == .negotiating ? Role.secondary : state.role
-        var terms = SyncTerms(
+        let terms = SyncTerms(
             resolveConflicts: self.resolvesConflicts,
             version: self.agreedVersion,
             writeSame: self.agreedWriteSame
         )
-        terms.alwaysApplyPolicies = self.parameters.network.alwaysAfterSplitBrainPolicies
         return SyncPlan(
             own: SyncSide(
                 comparison: ComparisonSide(

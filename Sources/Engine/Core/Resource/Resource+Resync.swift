@@ -5,8 +5,8 @@ import Wire
 
 /// From the decision for a resync to its end.
 ///
-///     source: WFBitMapS ─own bitmap durable, sent─▶ ─peer's merged, durable─▶ ─generation durable─▶
-///             SyncSource: P_SYNC_UUID, answers requests ─▶ Connected
+///     source: WFBitMapS ─own bitmap durable, sent─▶ ─peer's merged, durable─▶
+///             ─generation durable─▶ SyncSource: P_SYNC_UUID, answers requests ─▶ Connected
 ///     target: WFBitMapT ─source's merged, durable─▶ sends its own ─▶ WFSyncUUID ─P_SYNC_UUID─▶
 ///             ─Inconsistent durable─▶ SyncTarget: asks, writes, flushes, acknowledges ─▶ Connected
 extension Resource {

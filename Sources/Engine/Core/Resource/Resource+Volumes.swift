@@ -52,8 +52,8 @@ extension Resource {
 
     /// Gives a volume its disk, whose files the driver has opened and locked.
     ///
-    /// `load` fills the bitmap from disk: 64-bit words, bit n in word n / 64. Bits beyond the device are
-    /// dropped.
+    /// `load` fills the bitmap from disk: 64-bit words, bit n in word n / 64. Bits beyond the
+    /// device are dropped.
     package mutating func attach(
         _ index: UInt16,
         _ found: Attachment,

@@ -30,7 +30,6 @@ extension EngineCore.NetworkParameters {
         self.socketCheckTimeout = options.socketCheckTimeout
         self.maximumEpochSize = UInt32(options.epochWritesMaximum)
         self.usesRunLengthEncoding = options.compressesBitmap
-        self.alwaysAfterSplitBrainPolicies = options.alwaysResolvesSplitBrain
         if let name = options.authenticationAlgorithm, !name.isEmpty {
             guard let digest = AuthenticationDigest(rawValue: name) else {
                 let known = AuthenticationDigest.allCases.map(\.rawValue).joined(separator: ", ")
