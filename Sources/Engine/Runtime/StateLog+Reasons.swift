@@ -63,6 +63,9 @@ extension NetworkFault {
         case .volumeAppeared(let number):
             "volume \(number) is in use here and has come to the peer: "
                 + "the nodes connect again to compare it"
+        case .resizedWhileBusy:
+            "the peer has another size for a volume that is busy here: "
+                + "the nodes connect again to agree on it"
         }
     }
 }

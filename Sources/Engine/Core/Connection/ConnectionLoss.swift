@@ -63,6 +63,8 @@ package enum NetworkFault: Hashable, Sendable, BitwiseCopyable {
     case diskLostBeforeResync
     /// The peer has got a volume that is in use here: both compare it in a new connection.
     case volumeAppeared(UInt16)
+    /// The peer has another size for a volume of which something is under way in the former one.
+    case resizedWhileBusy
 }
 
 /// Where a connection stalled.

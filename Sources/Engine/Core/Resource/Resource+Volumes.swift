@@ -247,7 +247,7 @@ extension Resource {
         case .agreed(let result):
             guard self.mayResize(index, to: result.sectors) else {
                 // With the next connection, when that is done.
-                return self.closeConnection(.networkFailure, at: now)
+                return self.closeConnection(.networkFailure(.resizedWhileBusy), at: now)
             }
             self.volumes[index].sizes.userSectors = result.userSectors
             self.setExposedSectors(index, result.sectors)
