@@ -38,8 +38,7 @@ import Wire
         #expect(pair.payloadByteCount < first + 40 * 100)
     }
 
-    @Test(arguments: [Plugin.Algorithm.zstd, .lz4])
-    func `a higher level compresses better`(algorithm: Plugin.Algorithm) throws {
+    @Test func `a higher level of lz4 compresses better`() throws {
         var random = SeededRandom(seed: 11)
         let words = (0..<400).map { _ in
             (0..<3 + random.below(9)).map { _ in UInt8(97 + random.below(26)) } + [0x20]
@@ -48,7 +47,7 @@ import Wire
             (0..<1500).flatMap { _ in words[Int(random.below(400))] }
         }
         func byteCount(_ level: Int) throws -> Int {
-            var pair = try CodecPair(Plugin(algorithm: algorithm, level: UInt8(level)), .data)
+            var pair = try CodecPair(Plugin(algorithm: .lz4, level: UInt8(level)), .data)
             for frame in frames { #expect(try pair.pass(frame) == frame) }
             try pair.restart()
             for frame in frames { #expect(try pair.pass(frame) == frame) }
