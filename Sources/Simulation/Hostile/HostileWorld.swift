@@ -78,7 +78,7 @@ package final class HostileWorld {
         case 7: return .invalidateRemote(volume: volume)
         case 8: return .detach(volume: volume, force: self.random.chance(1, in: 2))
         case 9: return .disconnect(force: self.random.chance(1, in: 2))
-        case 10: return .outdate
+        case 10: return .outdate(volume: volume)
         default: return .connect(discardMyData: self.random.chance(1, in: 6))
         }
     }

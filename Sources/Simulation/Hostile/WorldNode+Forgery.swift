@@ -15,9 +15,13 @@ extension WorldNode {
     /// Takes the head of a packet; bytes that trail it, as many as it says, are made up.
     package func receiveForged(_ socket: PacketSocket, _ head: [UInt8]) {
         guard let transport = self.transport else { return }
-        guard let frame = self.decodeForged(socket, head) else {
-            return transport.lose(self.number, .protocolError(.undecodable))
-        }
+        let frame: PacketFrame
+        do throws(WireError) {
+            guard let decoded = try self.decodeForged(socket, head) else {
+                return transport.lose(self.number, .brokenPipe(.closed))
+            }
+            frame = decoded
+        } catch { return transport.lose(self.number, .protocolError(.undecodable(error))) }
         let trailing = frame.trailingByteCount
         switch frame.packet {
         case .data, .dataReply, .resyncDataReply:
@@ -35,14 +39,13 @@ extension WorldNode {
         }
     }
 
-    private func decodeForged(_ socket: PacketSocket, _ head: [UInt8]) -> PacketFrame? {
-        guard
-            case .head(let frame)? = try? PacketFrame.decode(
-                head.span.bytes,
-                on: socket,
-                under: self.agreement
-            )
-        else { return nil }
+    /// The frame; nil if the stream ends before its head does.
+    private func decodeForged(
+        _ socket: PacketSocket,
+        _ head: [UInt8]
+    ) throws(WireError) -> PacketFrame? {
+        let progress = try PacketFrame.decode(head.span.bytes, on: socket, under: self.agreement)
+        guard case .head(let frame) = progress else { return nil }
         return frame
     }
 

@@ -53,6 +53,11 @@ extension Resource {
     /// The indices of all volumes, lowest first.
     package var volumeIndices: [UInt16] { Array(self.volumes.indices) }
 
+    /// The index of volume `number`; nil if there is none.
+    package func volumeIndex(ofNumber number: UInt16) -> UInt16? {
+        self.volumes.index(ofNumber: number)
+    }
+
     /// What is known of a volume now.
     package func volumeSnapshot(_ index: UInt16) -> VolumeSnapshot {
         VolumeSnapshot(
