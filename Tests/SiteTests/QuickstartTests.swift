@@ -23,6 +23,11 @@ import Testing
             atPath: run,
             withIntermediateDirectories: true
         )
+        let stranger = Process()
+        stranger.executableURL = URL(fileURLWithPath: "/bin/sleep")
+        stranger.arguments = ["100"]
+        try stranger.run()
+        defer { kill(stranger.processIdentifier, SIGKILL) }
         let own = DaemonProcess(name: "own", folder: folder.path)
         try own.start(
             Program.own("bsrd"),
@@ -37,11 +42,6 @@ import Testing
             ["--node", "alpha", "--run-dir", otherRun],
             endsWithInput: false
         ) { FileManager.default.fileExists(atPath: otherRun + "/nbd.sock") }
-        let stranger = Process()
-        stranger.executableURL = URL(fileURLWithPath: "/bin/sleep")
-        stranger.arguments = ["100"]
-        try stranger.run()
-        defer { stranger.terminate() }
         for (place, name, number) in [
             ("alpha", "bsrd", own.identifier), ("beta", "bsrd", other.identifier),
             ("link", "drxsim", stranger.processIdentifier),
@@ -62,8 +62,16 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: "\(top)/playground"))
         #expect(stranger.isRunning)
         try other.kill()
-        // Foundation notices the end of a process a little later.
-        let hasEnded = waitUntil(within: .seconds(5)) { !own.hasProcess }
+        let identifier = try #require(own.identifier)
+        let hasEnded = waitUntil(within: .seconds(5)) { Self.hasEnded(identifier) }
         #expect(hasEnded)
+    }
+    /// Whether a process is gone, or waits for nothing but its parent.
+    private static func hasEnded(_ identifier: Int32) -> Bool {
+        guard let status = FileManager.default.contents(atPath: "/proc/\(identifier)/stat") else {
+            return true
+        }
+        let fields = String(decoding: status, as: UTF8.self).split(separator: ") ").last
+        return fields?.first == "Z"
     }
 }

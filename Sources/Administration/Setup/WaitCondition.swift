@@ -67,7 +67,8 @@ package struct WaitCondition: Sendable, Hashable {
             guard let volume else { continue }
             return volume.replication == .off
                 ? "\(connection.name) does not have volume \(volume.volume)"
-                : "volume \(volume.volume) to \(connection.name) is in \(volume.replication.rawValue)"
+                : "volume \(volume.volume) to \(connection.name) is in "
+                    + volume.replication.rawValue
         }
         return nil
     }

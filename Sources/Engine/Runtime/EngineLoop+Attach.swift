@@ -305,7 +305,8 @@ extension EngineLoop {
         if let room = resource.pointee.core.roomIfTooSmall(owner.volume, found) {
             throw AttachFailure(
                 code: 111,
-                text: "\(progress.request.dataPath): the volume has \(found.agreedSectors) sectors, "
+                text:
+                    "\(progress.request.dataPath): the volume has \(found.agreedSectors) sectors, "
                     + "and there is room for \(room); give the disk its size back, or if its data "
                     + "is not wanted, create its metadata anew"
             )

@@ -143,8 +143,8 @@ struct Administrator {
         let resizes = commands.filter { $0.arguments.first == "resize" }
         guard !resizes.isEmpty else { return }
         let lines = resizes.map { command in
-            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine uses, "
-                + "and a running volume cannot get another size yet"
+            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine "
+                + "uses, and a running volume cannot get another size yet"
         }
         throw UsageError(
             (lines + ["Nothing was changed. Put the former 'size' back."]).joined(separator: "\n"),

@@ -164,7 +164,7 @@ struct ExportEndingTests {
 
     @Test func `reasons have sentences, and two of them are orderly`() {
         #expect(ExportCloseReason.allCases.filter(\.isOrderly) == [.aborted, .disconnected])
-        #expect(Set(ExportCloseReason.allCases.map { "\($0.message)" }).count == 16)
+        #expect(Set(ExportCloseReason.allCases.map { "\($0.message)" }).count == 17)
         #expect(Set(ExportRefusal.allCases.map { "\($0.message)" }).count == 10)
     }
 }
