@@ -44,6 +44,10 @@ import Testing
             ("options { quorum majority; }", "quorum"),
             ("options { on-no-data-accessible suspend-io; }", "on-no-data-accessible"),
             ("options { auto-promote yes; }", "auto-promote"),
+            ("options { persist-role yes; }", "persist-role"),
+            ("disk { disk-timeout 10; }", "disk-timeout"),
+            ("disk { al-updates no; }", "al-updates"),
+            ("disk { on-io-error call-local-io-error; }", "on-io-error"),
         ]
     )
     func unsupported(_ lines: String, _ option: String) throws {
@@ -61,7 +65,7 @@ import Testing
         try sites.startEngine(.alpha)
         let output = try sites.tool("bsradm", .alpha, "up r0")
         #expect(output.exitCode != 0)
-        #expect(output.errors.contains("meta"), "\(output.errors)")
+        #expect(output.errors.contains("run: bsradm create-md r0"), "\(output.errors)")
         try sites.run("bsradm", .alpha, "create-md r0")
         try sites.run("bsradm", .alpha, "up r0")
     }

@@ -47,6 +47,17 @@ package struct WaitCondition: Sendable, Hashable {
         return verdicts.contains(.pending) ? .pending : .reached
     }
 
+    /// Why the goal cannot be reached any more: a sentence for each connection that stands alone.
+    package func hindrances(_ resource: ResourceStatus) -> [String] {
+        resource.connections.filter {
+            (self.peerNodeID == nil || $0.peerNodeID == self.peerNodeID)
+                && self.judge($0) == .hopeless
+        }.map { connection in
+            let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
+            return "\(resource.name): connection to \(connection.name) is StandAlone\(reason)"
+        }
+    }
+
     private func judge(_ connection: ConnectionStatus) -> Verdict {
         let volumes = connection.peerDevices.filter {
             self.volume == nil || $0.volume == self.volume

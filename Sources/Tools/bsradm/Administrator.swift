@@ -111,22 +111,15 @@ struct Administrator {
     private func execute(_ verb: Verb, _ targets: [Target]) throws(UsageError) -> Int32 {
         let backend = Backend(self.invocation, node: self.node.name)
         var commands: [BackendCommand] = []
+        var exitCode: Int32 = 0
         for target in targets {
-            switch verb {
-            case .adjust:
-                let running = try self.running(target, backend)
-                commands += AdjustPlan.commands(
-                    target,
-                    running: running,
-                    self.invocation.options
-                )
-            case .up where !self.invocation.isDryRun && backend.hasResource(target.name):
-                commands += AdjustPlan.commands(
-                    target,
-                    running: try self.running(target, backend)
-                )
-            default:
-                commands += try CommandPlan.commands(verb, target, self.invocation.options)
+            do throws(UsageError) {
+                commands += try self.commands(verb, target, backend)
+            } catch {
+                // One faulty resource does not keep the others down.
+                guard verb == .up || verb == .adjust else { throw error }
+                Self.complain(error.message)
+                exitCode = max(exitCode, error.exitCode)
             }
         }
         let staged = commands.filter { $0.stage != nil }
@@ -134,7 +127,37 @@ struct Administrator {
         commands += Dictionary(grouping: staged) { $0.stage ?? .connect }
             .sorted { $0.key < $1.key }
             .flatMap(\.value)
-        return Execution(backend, self.invocation).run(commands)
+        return Execution(backend, self.invocation).run(commands, after: exitCode)
+    }
+
+    private func commands(_ verb: Verb, _ target: Target, _ backend: Backend)
+        throws(UsageError) -> [BackendCommand]
+    {
+        if verb == .up || verb == .adjust, !self.invocation.isDryRun { try self.check(target) }
+        switch verb {
+        case .adjust:
+            let running = try self.running(target, backend)
+            return AdjustPlan.commands(target, running: running, self.invocation.options)
+        case .up where !self.invocation.isDryRun && backend.hasResource(target.name):
+            return AdjustPlan.commands(target, running: try self.running(target, backend))
+        case .attach where !self.invocation.isDryRun:
+            let commands = try CommandPlan.commands(verb, target, self.invocation.options)
+            return CommandPlan.leavingAttached(commands, hasDisk: backend.hasDisk)
+        default:
+            return try CommandPlan.commands(verb, target, self.invocation.options)
+        }
+    }
+
+    /// Refuses what the engine would refuse half-way, and names what has no effect yet.
+    private func check(_ target: Target) throws(UsageError) {
+        if let problem = target.view.refusal {
+            throw UsageError(
+                "\(target.name): \(problem); nothing of it was changed",
+                exitCode: ExitCode.configuration
+            )
+        }
+        let names = target.view.optionsWithoutEffect
+        if let notice = OptionTable.notice(names, of: target.name) { Self.complain(notice) }
     }
 
     /// What the engine has of `target`; nil if it has nothing.
@@ -158,7 +181,7 @@ struct Administrator {
         do throws(Diagnostic) {
             return try RunningStateParser.parse(text).first { $0.name == target.name }
         } catch {
-            throw UsageError(error.description, exitCode: ExitCode.system)
+            throw UsageError("\(target.name): \(error.description)", exitCode: ExitCode.system)
         }
     }
 

@@ -39,10 +39,15 @@ struct WaitSession {
             _ = differ.receive(payload)
             if case .initialStateEnd = payload { isComplete = true }
             guard isComplete else { continue }
-            switch self.condition.judge(differ.resources.first { $0.name == name }) {
+            let resource = differ.resources.first { $0.name == name }
+            switch self.condition.judge(resource) {
             case .reached: return 0
             case .pending: break
-            case .hopeless: return Self.notReached
+            case .hopeless:
+                for line in resource.map(self.condition.hindrances) ?? [] {
+                    SetupTool.complain(line)
+                }
+                return Self.notReached
             case .unknownObject:
                 let code = ControlCode.failure(.resourceUnknown)
                 let outcome = CommandOutcome(code, [], about: self.invocation.objectName)
