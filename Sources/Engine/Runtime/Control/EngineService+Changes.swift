@@ -3,6 +3,7 @@
 import Administration
 import Configuration
 import EngineCore
+import Metadata
 import Reactor
 import Wire
 
