@@ -97,8 +97,8 @@ struct OptionEffectTests {
         #expect(view.refusal == nil)
         #expect(
             OptionTable.notice(view.optionsWithoutEffect + ["tcp-cork"], of: "r")
-                == "resource r: accepted, without effect yet: cpu-mask, on-io-error, max-buffers, "
-                + "tcp-cork, c-max-rate, split-brain"
+                == "resource r: accepted, without effect yet: cpu-mask, on-io-error, tcp-cork, "
+                + "max-buffers, c-max-rate, split-brain"
         )
         let plain = try Self.view(twoNodes("net { timeout 50; max-buffers 16000; }"))
         #expect(OptionTable.notice(plain.optionsWithoutEffect, of: "r") == nil)

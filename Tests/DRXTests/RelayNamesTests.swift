@@ -7,7 +7,7 @@ import Testing
 /// Names and forms of output on `drxctl`'s command line.
 @Suite(.serialized, .timeLimit(.minutes(1))) struct RelayNamesTests {
     @Test(
-        "DRX-35 a name that nothing has is refused",
+        "a name that nothing has is refused",
         arguments: ["status", "down", "memusage", "statistics", "up", "adjust"]
     )
     func unknownName(_ verb: String) throws {
@@ -21,7 +21,7 @@ import Testing
         #expect(try site.relay.drxctl(verb, "r1", "nope").status == 10)
     }
 
-    @Test("DRX-36 memusage and statistics as JSON")
+    @Test("memusage and statistics as JSON")
     func json() throws {
         let site = try self.site()
         #expect(try site.relay.drxctl("up").status == 0)

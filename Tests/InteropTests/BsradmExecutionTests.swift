@@ -177,7 +177,7 @@ struct BsradmExecutionTests {
             #expect(result.exitCode == 0)
             #expect(
                 result.errors
-                    == "resource r0: accepted, without effect yet: max-buffers, tcp-cork\n"
+                    == "resource r0: accepted, without effect yet: tcp-cork, max-buffers\n"
             )
         }
         #expect(try site.run("-d up all").result.errors == "")

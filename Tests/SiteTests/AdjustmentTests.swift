@@ -18,9 +18,9 @@ import Testing
                     """
             )
         )
-        try sites.replicate()
-        try sites.run("bsradm", .alpha, "up all")
-        try sites.run("bsradm", .alpha, "adjust all")
+        try sites.startEngine(.alpha)
+        try sites.run("bsradm", .alpha, "create-md all")
+        for verb in ["up", "up", "adjust"] { try sites.run("bsradm", .alpha, "\(verb) all") }
         let before = try sites.run("bsrsetup", .alpha, "show")
         #expect(before.contains("\"127.0.0.1:\(port)\""), "\(before)")
         #expect(try sites.run("bsradm", .alpha, "-d adjust all") == "")

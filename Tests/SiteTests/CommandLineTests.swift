@@ -22,12 +22,16 @@ struct CommandLineTests {
     @Test(
         "a wrong command line has one exit code in each family of tools",
         arguments: [
-            ("bsrd", 64), ("drxd", 64), ("drxctl", 64), ("drxsim", 64), ("bsr-sim", 64),
-            ("bsradm", 1), ("bsrsetup", 20), ("bsrmeta", 20),
+            ("bsrd", 64), ("drxd", 64), ("drxctl status", 64), ("drxsim", 64), ("bsr-sim", 64),
+            ("bsradm up", 1), ("bsrsetup", 20), ("bsrmeta", 20),
         ]
     )
-    func usage(_ name: String, _ exitCode: Int32) throws {
-        let output = try Program.run(Program.own(name), ["--no-such-option"])
+    func usage(_ line: String, _ exitCode: Int32) throws {
+        let words = line.split(separator: " ").map(String.init)
+        let output = try Program.run(
+            Program.own(words[0]),
+            words.dropFirst() + ["--no-such-option"]
+        )
         #expect(output.exitCode == exitCode, "\(output.everything)")
         #expect(output.errors.contains("no-such-option"), "\(output.errors)")
         #expect(output.text == "")

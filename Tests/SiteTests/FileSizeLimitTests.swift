@@ -27,7 +27,7 @@ struct FileSizeLimitTests {
             .alpha,
             """
             r0 role:Primary
-              disk:Diskless
+              disk:Diskless client:no
               beta role:Secondary
                 peer-disk:UpToDate
 

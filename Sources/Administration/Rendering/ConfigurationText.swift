@@ -103,8 +103,10 @@ package struct ConfigurationText {
     }
 
     /// True if the resource files' grammar takes `text` for a word or a number without quotes.
+    ///
+    /// Its words have at most 128 bytes.
     private static func isWord(_ text: String) -> Bool {
-        !text.isEmpty
+        (1...128).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {
                 case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x2F, 0x5F: true
