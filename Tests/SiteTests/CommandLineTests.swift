@@ -60,13 +60,12 @@ struct CommandLineTests {
         let disk = folder.file("disk")
         _ = FileManager.default.createFile(atPath: disk, contents: nil)
         truncate(disk, 16 << 20)
-        let output = try Program.run(
-            "/bin/sh",
-            [
-                "-c", "ulimit -f 2048; exec \"$@\"", "sh", Program.own("bsrmeta"), "--state-dir",
-                folder.path, "1", "v09", disk, "internal", "create-md", "1",
+        let words =
+            Program.limitingFiles(toBlocks: 2048) + [
+                Program.own("bsrmeta"), "--state-dir", folder.path, "1", "v09", disk, "internal",
+                "create-md", "1",
             ]
-        )
+        let output = try Program.run(words[0], Array(words.dropFirst()))
         #expect(output.exitCode == 10, "\(output.everything)")
         #expect(output.errors.contains("pwrite(\(disk)) failed: File too large"))
     }

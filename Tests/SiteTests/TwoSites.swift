@@ -91,7 +91,7 @@ final class TwoSites {
         ]
         if node == .alpha { words += ["--nbd-listen", "127.0.0.1:\(self.nbdPort)"] }
         if let fileBlocks {
-            words = ["/bin/sh", "-c", "ulimit -f \(fileBlocks); exec \"$@\"", "sh"] + words
+            words = Program.limitingFiles(toBlocks: fileBlocks) + words
         }
         try self.engine(node).start(words[0], Array(words.dropFirst()), endsWithInput: false) {
             (try? self.tool("bsrsetup", node, "status"))?.exitCode == 0
