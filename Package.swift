@@ -210,7 +210,10 @@ let package = Package(
         tests("ReactorTests", ["Reactor", "CAllocationCounter", "reactor-allocations"]),
         tests(
             "EngineTests",
-            ["Engine", "EngineCore", "Configuration", "Metadata", "Reactor", "Wire"]
+            [
+                "Administration", "Engine", "EngineCore", "Configuration", "Metadata", "Reactor",
+                "Wire",
+            ]
         ),
         tests(
             "DRXTests",
@@ -232,5 +235,12 @@ let package = Package(
             ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl", "bsr-sim"]
         ),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
+        tests(
+            "ManualTests",
+            [
+                "Configuration", "Administration", "bsrd", "drxd", "bsradm", "bsrsetup", "bsrmeta",
+                "drxctl", "drxsim", "bsr-sim",
+            ]
+        ),
     ]
 )

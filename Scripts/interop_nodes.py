@@ -10,9 +10,11 @@ import sys
 import time
 
 PORT = 7789
+# Each node has so many disks; a scenario uses the first, or all.
+VOLUMES = range(2)
 # What the kernel writes through its block device; the pattern byte follows.
 KERNEL_WRITE = (
-    "tr '\\000' '\\{octal:03o}' </dev/zero | dd of=/dev/drbd0 bs={size} count=1 iflag=fullblock "
+    "tr '\\000' '\\{octal:03o}' </dev/zero | dd of=/dev/drbd{volume} bs={size} count=1 iflag=fullblock "
     "oflag=direct,seek_bytes{flags} conv=notrunc seek={offset} 2>/dev/null"
 )
 
@@ -29,10 +31,15 @@ def wait_until(what, condition, seconds=60):
         time.sleep(0.2)
 
 
-def tool(*words, check=True, timeout=60, **options):
-    done = subprocess.run(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, **options
-    )
+def tool(*words, check=True, timeout=60):
+    try:
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        raise Failure("%s: not within %d s" % (" ".join(words), timeout)) from None
+    except OSError as error:
+        raise Failure("%s: %s" % (words[0], error.strerror)) from None
     text = done.stdout.decode(errors="replace")
     if check and done.returncode:
         raise Failure("%s: status %d: %s" % (" ".join(words), done.returncode, text.strip()))
@@ -48,9 +55,17 @@ class Lab:
         self.address = "10.77.%d.1" % self.number
         self.captures = os.path.join(os.path.dirname(program), "..", "captures")
         if not os.path.isdir(self.captures):
-            sys.exit("interop-drbd: no recordings in %s" % self.captures)
+            raise Failure("no recordings in %s" % self.captures)
         self.kernel = Kernel(program, self)
         self.engine = Engine(folder, self)
+
+    def open(self):
+        used = self.kernel.lab("list").strip()
+        if used:
+            raise Failure(
+                "the lab %d is in use; DRX_VM_LAB=1..250 names another one:\n%s"
+                % (self.number, used)
+            )
         self.kernel.boot()
 
     def close(self):
@@ -68,12 +83,38 @@ class Lab:
 
 
 def kinds_of(line):
-    """A kernel message without what differs between two runs; each change of a state by itself."""
+    """A kernel message without what differs between two runs; each change of a state by itself.
+
+    The rule by which the generations were compared, and its result, are part of the kind.
+    """
     line = re.sub(r"^\[ *[0-9.]+\] ", "", line.strip())
+    rule = re.search(r"uuid_compare\(\).*", line)
+    if rule:
+        return {rule.group()}
     line = re.sub(r"\b[0-9A-F]{16}\b", "U", line)
     line = re.sub(r"0x[0-9a-f]+|-?[0-9]+(\.[0-9]+)?", "N", line)
     changes = re.findall(r"\w+\( \w+ -> \w+ \)", line)
     return {line.split(":")[0] + ": " + change for change in changes} or {line}
+
+
+def common(states):
+    """What all volumes have; where they differ, all of it."""
+    if not states:
+        return ("Unconfigured", "", "")
+    return tuple(",".join(sorted(set(parts))) for parts in zip(*states))
+
+
+def check_marks(lines):
+    """Bit 0 of the generation that bsrd reports when it connects says whether it is Primary."""
+    generation = None
+    for line in lines:
+        found = re.search(r"peer ([0-9A-F]{16}):", line)
+        generation = int(found.group(1), 16) if found else generation
+        role = re.search(r"peer\( Unknown -> (\w+) \)", line)
+        if role and generation is not None:
+            if generation & 1 != (role.group(1) == "Primary"):
+                raise Failure("generation %016X of a %s" % (generation, role.group(1)))
+            generation = None
 
 
 def is_of_drbd(line):
@@ -91,11 +132,12 @@ class Kernel:
     """The node in the VM: drbd.ko, administered by drbdadm."""
 
     name = "kernel"
-    device = "/dev/vda"
+    devices = ["/dev/vda", "/dev/vdb"]
 
     def __init__(self, program, lab):
         self.program = program
-        self.path = lab.work + "/kernel.disk"
+        self.paths = [lab.work + "/kernel.disk%d" % volume for volume in VOLUMES]
+        self.configuration = lab.work + "/kernel.res"
         self.address = None
         self.is_up = False
 
@@ -103,14 +145,17 @@ class Kernel:
         return tool(self.program, *words, **options)
 
     def boot(self):
-        if not os.path.exists(self.path):
-            with open(self.path, "wb") as file:
-                file.truncate(Nodes.DISK)
-        self.lab("start", self.name, "--disk", self.path, "--mods", "drbd", timeout=200)
+        disks = []
+        for path in self.paths:
+            disks += ["--disk", path]
+            if not os.path.exists(path):
+                with open(path, "wb") as file:
+                    file.truncate(Nodes.DISK)
         self.is_up = True
+        self.lab("start", self.name, *disks, "--mods", "drbd", timeout=200)
         self.address = self.lab("ip", self.name).strip()
-        if os.path.exists(self.path + ".res"):
-            self.lab("put", self.name, self.path + ".res", "/etc/drbd.d/r0.res")
+        if os.path.exists(self.configuration):
+            self.lab("put", self.name, self.configuration, "/etc/drbd.d/r0.res")
 
     def cut_power(self):
         if self.is_up:
@@ -124,21 +169,24 @@ class Kernel:
         return self.run("uname -r; head -1 /proc/drbd").replace("\n", " ").strip()
 
     def configure(self, text):
-        with open(self.path + ".res", "w") as file:
+        with open(self.configuration, "w") as file:
             file.write(text)
-        self.lab("put", self.name, self.path + ".res", "/etc/drbd.d/r0.res")
+        self.lab("put", self.name, self.configuration, "/etc/drbd.d/r0.res")
 
     def admin(self, *words, check=True):
         return self.run("drbdadm %s r0 2>&1" % " ".join(words), check=check)
 
     def state(self):
         """Connection, roles and disks: own before the peer's, as /proc/drbd shows them."""
-        found = re.search(r" 0: cs:(\S+) ro:(\S+) ds:(\S+) ", self.run("cat /proc/drbd"))
-        return found.groups() if found else ("Unconfigured", "", "")
+        return common(re.findall(r"\d: cs:(\S+) ro:(\S+) ds:(\S+) ", self.run("cat /proc/drbd")))
 
-    def write(self, offset, size, pattern, durable=False):
+    def write(self, offset, size, pattern, durable=False, volume=0):
         flags = ",dsync" if durable else ""
-        self.run(KERNEL_WRITE.format(octal=pattern, size=size, offset=offset, flags=flags))
+        self.run(
+            KERNEL_WRITE.format(
+                octal=pattern, size=size, offset=offset, flags=flags, volume=volume
+            )
+        )
 
     def write_mixture(self):
         """Sizes from a sector to several epochs; discards and zeroes; a flush without data."""
@@ -151,8 +199,13 @@ class Kernel:
             "xfs_io -d -c 'fzero 1048576 32768' -c 'fpunch 1310720 8192' /dev/drbd0"
         )
 
-    def messages(self):
-        return [line for line in self.run("dmesg").splitlines() if is_of_drbd(line)]
+    def out_of_sync(self):
+        """KiB of the first volume that the nodes do not have in common."""
+        found = re.search(r" oos:(\d+)", self.run("cat /proc/drbd"))
+        return int(found.group(1)) if found else 0
+
+    def messages(self, command="dmesg"):
+        return [line for line in self.run(command).splitlines() if is_of_drbd(line)]
 
 
 class Engine:
@@ -163,8 +216,8 @@ class Engine:
     def __init__(self, folder, lab):
         self.folder = folder
         self.run_folder = lab.work
-        self.path = lab.work + "/engine.disk"
-        self.device = self.path
+        self.paths = [lab.work + "/engine.disk%d" % volume for volume in VOLUMES]
+        self.devices = self.paths
         self.configuration = lab.work + "/r0.res"
         self.address = lab.address
         self.process = None
@@ -181,7 +234,7 @@ class Engine:
         )
         ready = [self.folder + "/bsrsetup", "--run-dir", self.run_folder, "status"]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        wait_until("bsrd answers", lambda: subprocess.call(ready, **silent) in (0, 10), 10)
+        wait_until("bsrd answers", lambda: subprocess.call(ready, **silent) in (0, 10))
 
     def stop(self):
         if self.process:
@@ -203,6 +256,10 @@ class Engine:
         with open(self.configuration, "w") as file:
             file.write(text)
 
+    def messages(self):
+        with open(self.run_folder + "/bsrd.log") as file:
+            return file.read().splitlines()
+
     def admin(self, *words, check=True):
         if self.process and self.process.poll() is not None:
             raise Failure("bsrd has ended with status %d" % self.process.returncode)
@@ -221,27 +278,28 @@ class Engine:
         except (ValueError, IndexError):
             return ("Unconfigured", "", "")
         peer = resource["connections"][0] if resource["connections"] else {}
-        device = (peer.get("peer_devices") or [{}])[0]
-        connection = peer.get("connection-state", "StandAlone")
-        if connection == "Connected":
-            replication = device.get("replication-state")
-            connection = "Connected" if replication == "Established" else replication
-        return (
-            connection,
-            "%s/%s" % (resource["role"], peer.get("peer-role")),
-            "%s/%s" % (resource["devices"][0]["disk-state"], device.get("peer-disk-state")),
-        )
+        theirs = peer.get("peer_devices") or [{}] * len(resource["devices"])
+        states = []
+        for device, their in zip(resource["devices"], theirs):
+            connection = peer.get("connection-state", "StandAlone")
+            if connection == "Connected":
+                connection = their.get("replication-state")
+                connection = "Connected" if connection == "Established" else connection
+            roles = "%s/%s" % (resource["role"], peer.get("peer-role"))
+            disks = "%s/%s" % (device["disk-state"], their.get("peer-disk-state"))
+            states.append((connection, roles, disks))
+        return common(states)
 
-    def client(self, *commands):
-        uri = self.admin("sh-dev").strip()
+    def client(self, *commands, volume=0):
+        uri = self.admin("sh-dev").split()[volume]
         words = [word for command in commands for word in ("-c", command)]
         text = tool("qemu-io", "-f", "raw", "-t", "writeback", *words, uri)
         if "rror" in text or "failed" in text:
             raise Failure("qemu-io %s: %s" % (" ".join(commands), text.strip()))
 
-    def write(self, offset, size, pattern, durable=False):
+    def write(self, offset, size, pattern, durable=False, volume=0):
         flags = "-f" if durable else ""
-        self.client("write %s -P %d %d %d" % (flags, pattern, offset, size))
+        self.client("write %s -P %d %d %d" % (flags, pattern, offset, size), volume=volume)
 
     def write_mixture(self):
         commands = []
@@ -266,13 +324,19 @@ class Nodes:
         self.kernel = lab.kernel
         self.engine = lab.engine
         self.both = (self.kernel, self.engine)
-        self.capture = self.start_capture()
-        source = random.Random(name)
-        for node in self.both:
-            # In place: the VM has its file open.
-            with open(node.path, "r+b" if os.path.exists(node.path) else "wb") as file:
-                file.write(source.randbytes(self.DISK))
+        self.capture = None
         self.earlier = []
+        self.volumes = 1
+
+    def open(self):
+        """Fills both disks, empties the kernel's log, starts bsrd."""
+        self.capture = self.start_capture()
+        source = random.Random(self.name)
+        for node in self.both:
+            for path in node.paths:
+                # In place: the VM has its file open.
+                with open(path, "r+b" if os.path.exists(path) else "wb") as file:
+                    file.write(source.randbytes(self.DISK))
         self.kernel.run("dmesg -c >/dev/null; echo 3 >/proc/sys/vm/drop_caches")
         self.engine.start()
 
@@ -288,41 +352,53 @@ class Nodes:
         )
 
     def close(self):
-        """Leaves nothing of the resource, whatever has happened."""
-        if self.kernel.is_up:
-            self.kernel.run("drbdsetup down r0 2>/dev/null", check=False)
-        else:
-            self.kernel.boot()
+        """Leaves nothing of the resource, whatever has happened; a VM that hangs gets a new one."""
         self.engine.stop()
         if self.capture:
             self.capture.terminate()
             self.capture.wait()
+        try:
+            self.kernel.lab("link", self.kernel.name, "up")
+            self.kernel.run("tc qdisc del dev eth1 root 2>/dev/null", check=False)
+            self.kernel.run("drbdsetup down r0 2>/dev/null", check=False)
+            if self.kernel.state()[0] == "Unconfigured":
+                return
+        except Failure:
+            pass
+        self.kernel.cut_power()
+        self.kernel.boot()
 
     def explain(self):
+        """The states of both nodes and their last messages."""
         for node in self.both:
             try:
                 print("     | %s: %s" % (node.name, " ".join(node.state())))
-            except (Failure, subprocess.TimeoutExpired) as failure:
+                for line in node.messages()[-8:]:
+                    print("     |   " + line)
+            except Failure as failure:
                 print("     | %s: %s" % (node.name, failure))
-        for line in self.kernel.messages()[-8:]:
-            print("     | " + line)
 
     def peer(self, node):
         return self.engine if node is self.kernel else self.kernel
 
     # Configuration
 
-    def up(self, network="protocol C;", disk="", kernel_network=""):
+    def up(self, network="protocol C;", disk="", kernel_network="", volumes=1):
         """New metadata, the same resource file on both nodes, connected."""
-        text = (
-            "global { usage-count no; }\nresource r0 {\n"
-            "    net { %s }\n    disk { %s }\n"
-            "    device /dev/drbd0 minor 0;\n    meta-disk internal;\n" % (network, disk)
-        )
+        self.volumes = volumes
+        text = "global { usage-count no; }\nresource r0 {\n"
+        text += "    net { %s }\n    disk { %s }\n" % (network, disk)
         for node in self.both:
-            text += "    on %s { disk %s; address %s:%d; }\n" % (
-                node.name, node.device, node.address, PORT,
-            )
+            text += "    on %s {\n        address %s:%d;\n" % (node.name, node.address, PORT)
+            for volume in range(volumes):
+                parts = "device /dev/drbd%d minor %d; disk %s; meta-disk internal;" % (
+                    volume, volume, node.devices[volume],
+                )
+                # One volume in the short form, more of them in their sections.
+                text += "        %s\n" % (
+                    parts if volumes == 1 else "volume %d { %s }" % (volume, parts)
+                )
+            text += "    }\n"
         text += "}\n"
         self.engine.configure(text)
         self.kernel.configure(text.replace(network, network + kernel_network))
@@ -359,28 +435,36 @@ class Nodes:
         for node in self.both:
             self.wait(node, "Connected", disks="UpToDate/UpToDate")
 
-    def equal(self, what):
-        """Both backing files have the same bytes; protocols A and B may take a moment."""
-        size = 512 * int(self.kernel.run("cat /sys/block/drbd0/size"))
+    def size(self, volume=0):
+        """Bytes of a volume as the kernel sees it."""
+        size = 512 * int(self.kernel.run("cat /sys/block/drbd%d/size" % volume))
         if not 0 < size < self.DISK:
-            raise Failure("%s: the device has %d bytes" % (what, size))
+            raise Failure("the device has %d bytes" % size)
+        return size
 
-        def same():
-            with open(self.kernel.path, "rb") as one, open(self.engine.path, "rb") as other:
-                return one.read(size) == other.read(size)
+    def equal(self, what):
+        """The backing files have the same bytes; protocols A and B may take a moment."""
+        for volume in range(self.volumes):
+            size = self.size(volume)
+            paths = (self.kernel.paths[volume], self.engine.paths[volume])
 
-        try:
-            wait_until("", same, 10)
-        except Failure:
-            raise Failure("%s: the data differs" % what) from None
+            def same():
+                with open(paths[0], "rb") as one, open(paths[1], "rb") as other:
+                    return one.read(size) == other.read(size)
 
-    def expect_message(self, text):
-        if not any(text in line for line in self.kernel.messages()):
-            raise Failure("the kernel has not said '%s'" % text)
+            try:
+                wait_until("", same)
+            except Failure:
+                raise Failure("%s: the data of volume %d differs" % (what, volume)) from None
 
     def check_messages(self, recordings, extra):
-        known = self.lab.kinds(recordings) | {"block drbd0: " + change for change in extra}
-        lines = self.earlier + (self.kernel.messages() if self.kernel.is_up else [])
+        known = self.lab.kinds(recordings)
+        for line in extra:
+            known |= kinds_of(line)
+        lines = self.earlier + self.kernel.messages()
+        with open("%s/%s.dmesg" % (self.lab.work, self.name), "w") as file:
+            file.writelines(line + "\n" for line in lines)
+        check_marks(lines)
         unknown = [line for line in lines if not kinds_of(line) <= known]
         for line in unknown:
             print("     | not in %s: %s" % (" ".join(recordings), line))
@@ -405,18 +489,40 @@ class Nodes:
         self.wait(self.peer(leaving), "Connecting" if leaving is self.kernel else "WFConnection")
         primary.write(32 << 10, 8192, pattern)
         primary.write(7_000 << 10, 4096, pattern + 1, durable=True)
-        self.kernel.run("dmesg -c >>/tmp/dmesg")
-        leaving.admin("connect")
-        self.synchronised()
-        self.expect_message("(will sync 12 KB [3 bits set])")
-        self.keep_messages()
+        self.resync(leaving, "connect", 12)
         self.equal("resync after %s disconnected" % leaving.name)
 
-    def cut(self, node, write):
-        """`node` loses power; `write` happens at the other one; then `node` is back."""
-        other = self.peer(node)
+    def resync(self, node, command, *sizes):
+        """`command` on `node` makes each volume resync; see `resynced`."""
+        self.keep_messages()
+        node.admin(command)
+        self.resynced(*sizes)
+
+    def resynced(self, *sizes):
+        """Both are synchronised by one resync of each volume since the messages were kept.
+
+        `sizes` are their KiB by the kernel's count: a number or a range of numbers.
+        """
+        self.synchronised()
+        text = "\n".join(self.kernel.messages())
+        found = re.findall(r"block drbd(\d): Began resync .*will sync (\d+) KB", text)
+        counts = [int(count) for _, count in sorted(found)]
+        ranges = [size if isinstance(size, range) else (size,) for size in sizes]
+        if len(counts) != len(ranges) or any(c not in r for c, r in zip(counts, ranges)):
+            raise Failure("resyncs of %s KiB and not of %s" % (counts, list(sizes)))
+
+    def not_resynced(self):
+        if any("Began resync" in line for line in self.earlier + self.kernel.messages()):
+            raise Failure("there was a resync")
+
+    def cut(self, node, write, size):
+        """`node` loses power; `write` happens at the other one; then `node` is back.
+
+        The resync is of `size` KiB: what the other one wrote, and if `node` was Primary the
+        extents that its activity log has.
+        """
+        self.keep_messages()
         if node is self.kernel:
-            self.earlier += node.messages()
             node.cut_power()
         else:
             node.kill()
@@ -427,8 +533,20 @@ class Nodes:
         else:
             node.start()
         node.admin("up")
-        self.synchronised()
+        self.resynced(size)
+
+    def cut_link(self):
+        """Nothing passes between the nodes, and both have noticed."""
+        self.kernel.lab("link", self.kernel.name, "down")
+        self.wait(self.kernel, "WFConnection")
+        self.wait(self.engine, "Connecting")
+
+    def heal_link(self, *sizes):
+        """Packets pass again; see `resynced`."""
+        self.keep_messages()
+        self.kernel.lab("link", self.kernel.name, "up")
+        self.resynced(*sizes)
 
     def keep_messages(self):
-        text = self.kernel.run("cat /tmp/dmesg; rm /tmp/dmesg; dmesg -c").splitlines()
-        self.earlier += [line for line in text if is_of_drbd(line)]
+        """Sets the kernel's messages so far aside for the check at the end."""
+        self.earlier += self.kernel.messages("dmesg -c")

@@ -37,7 +37,6 @@ struct Connection: BitwiseCopyable {
     /// The slot of the timer for connecting and for draining.
     let timer: UInt32
     var phase: Phase
-    var context: UInt64 = 0
     /// The driver has called `close` or `abort`: of the past it only wants its memory back.
     var isReleased = false
     /// The send side is to be shut once the queue is empty.

@@ -173,14 +173,4 @@ extension Reactor {
         guard let connection = self.find(id) else { return nil }
         return .reading { getpeername(connection.pointee.descriptor, $0, $1) }
     }
-
-    /// The bytes in the kernel's send buffer that the peer has not acknowledged; nil for a stale
-    /// handle.
-    ///
-    /// One system call: for statistics and congestion decisions, not per request.
-    package func unacknowledgedByteCount(of id: ConnectionID) -> Int? {
-        guard let connection = self.find(id) else { return nil }
-        let result = clinux_unacknowledged_byte_count(connection.pointee.descriptor)
-        return result < 0 ? nil : Int(result)
-    }
 }

@@ -25,16 +25,12 @@ package struct Errno: Hashable, Sendable, BitwiseCopyable, CustomStringConvertib
 
     /// The deadline has passed.
     package static var timedOut: Self { Self(ETIMEDOUT) }
-    /// Nobody listens at the address.
-    package static var connectionRefused: Self { Self(ECONNREFUSED) }
     /// The peer has dropped the connection.
     package static var connectionReset: Self { Self(ECONNRESET) }
     /// The peer takes no more data.
     package static var brokenPipe: Self { Self(EPIPE) }
     /// The file or device cannot do what was asked.
     package static var notSupported: Self { Self(EOPNOTSUPP) }
-    /// An argument is refused: with direct I/O, offset, length or memory is not aligned.
-    package static var invalidArgument: Self { Self(EINVAL) }
     /// The device is full.
     package static var noSpace: Self { Self(ENOSPC) }
     /// The device has failed.

@@ -3,7 +3,7 @@
 /// What has happened, in the order in which the loop found it.
 ///
 /// Each piece of memory that a driver lends to the reactor comes back by exactly one event that
-/// carries its token. A connection's last event is ``closed(_:context:)``: by then everything lent
+/// carries its token. A connection's last event is ``closed(_:)``: by then everything lent
 /// to it has come back.
 package enum Event: Hashable, Sendable, BitwiseCopyable {
     /// A client has connected; receiving has not begun.
@@ -25,7 +25,7 @@ package enum Event: Hashable, Sendable, BitwiseCopyable {
     /// The connection, or the attempt to connect, has failed; it is being closed.
     case failed(ConnectionID, Errno)
     /// The connection is gone, and with it its handle.
-    case closed(ConnectionID, context: UInt64)
+    case closed(ConnectionID)
     /// Accepting failed for want of descriptors or memory; it goes on after a pause.
     case acceptFailed(ListenerID, Errno)
     /// A file operation is complete: all its bytes, or for a read those before the end of the file.
@@ -34,8 +34,6 @@ package enum Event: Hashable, Sendable, BitwiseCopyable {
     case fileFailed(FileID, token: UInt64, Errno)
     /// The last operation of a file that was closed is through, and the file with it.
     case fileClosed(FileID)
-    /// The timer has reached its deadline and is off.
-    case timer(TimerID, token: UInt64)
     /// At least one mailbox may hold messages.
     case messages
     /// Another thread asks the loop to stop.

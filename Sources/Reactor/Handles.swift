@@ -27,13 +27,6 @@ package struct FileID: Hashable, Sendable, BitwiseCopyable {
     let generation: UInt32
 }
 
-/// A timer of one reactor.
-package struct TimerID: Hashable, Sendable, BitwiseCopyable {
-    /// A number that is unique among the timers of the reactor.
-    package let slot: UInt32
-    let generation: UInt32
-}
-
 /// What a completion of the ring belongs to, packed into its 64 bits of user data.
 ///
 ///     63      56 55              32 31                0

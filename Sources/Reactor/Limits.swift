@@ -17,10 +17,6 @@ package struct ReactorLimits: Hashable, Sendable {
     ///
     /// A full table refuses an operation.
     package var fileOperations = 8192
-    /// Timers of drivers.
-    ///
-    /// Deadlines of connections have room of their own.
-    package var timers = 1024
     /// Threads for buffered writes: enough to keep a disk's queue busy without owning the machine.
     package var writerThreads = 3
     /// Sizes and counts of the payload buffers; none if empty.

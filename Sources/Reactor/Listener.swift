@@ -59,7 +59,7 @@ extension Reactor {
             throw error
         }
         let slot = self.freeListenerSlot()
-        guard let timer = self.timers.timers.take(.init(owner: .listener(slot: slot))) else {
+        guard let timer = self.timers.take(.listener(slot: slot)) else {
             invariantBroken("each listener has a timer")
         }
         self.listenerGeneration &+= 1

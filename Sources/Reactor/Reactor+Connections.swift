@@ -74,7 +74,7 @@ extension Reactor {
     /// Aborts when `deadline` passes first. With `afterPeer` our stream ends only when the peer's
     /// has ended, or at the deadline.
     ///
-    /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
+    /// Memory comes back by its events, then ``Event/closed(_:)`` follows.
     package func close(_ id: ConnectionID, deadline: Instant, afterPeer: Bool = false) {
         guard let connection = self.record(of: id), !connection.pointee.isReleased else { return }
         connection.pointee.isReleased = true
@@ -96,7 +96,7 @@ extension Reactor {
 
     /// Drops the connection at once, with a reset if it is TCP.
     ///
-    /// Memory comes back by its events, then ``Event/closed(_:context:)`` follows.
+    /// Memory comes back by its events, then ``Event/closed(_:)`` follows.
     package func abort(_ id: ConnectionID) {
         guard let connection = self.record(of: id) else { return }
         connection.pointee.isReleased = true
@@ -114,18 +114,6 @@ extension Reactor {
         connection.pointee.shutsSending = true
         self.markDirty(id.slot)
         return true
-    }
-
-    /// A driver's own word for the connection, such as an index of its table.
-    ///
-    /// 0 at first; 0 for a stale handle.
-    package func context(of id: ConnectionID) -> UInt64 {
-        self.record(of: id)?.pointee.context ?? 0
-    }
-
-    /// Sets the driver's own word.
-    package func setContext(_ context: UInt64, of id: ConnectionID) {
-        self.record(of: id)?.pointee.context = context
     }
 
     /// Whether data can be sent and received.
@@ -175,7 +163,7 @@ extension Reactor {
         guard !self.connections.isFull else { return nil }
         invariant(options.sendSegments.nonzeroBitCount == 1, "send segments: a power of two")
         invariant(options.sendCopyByteCount.nonzeroBitCount == 1, "copied bytes: a power of two")
-        guard let timer = self.timers.timers.take(.init(owner: .connection(slot: 0))) else {
+        guard let timer = self.timers.take(.connection(slot: 0)) else {
             invariantBroken("each connection has a timer")
         }
         let queue = SendQueue(
@@ -268,7 +256,7 @@ extension Reactor {
         Glibc.close(connection.pointee.descriptor)
         connection.pointee.send.deallocate()
         self.timers.timers.release(connection.pointee.timer)
-        self.report(.closed(self.id(slot), context: connection.pointee.context))
+        self.report(.closed(self.id(slot)))
     }
 
     /// Gives the slot back: the driver takes its last event.

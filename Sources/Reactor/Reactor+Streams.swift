@@ -71,8 +71,8 @@ extension Reactor {
     /// Whether `segments` sends with `byteCount` bytes of copies in all will be accepted now.
     ///
     /// For messages of several parts, none of which may be refused. If not,
-    /// ``Event/sendReady(_:)`` follows. True for a connection that takes nothing any more: there the
-    /// parts are dropped.
+    /// ``Event/sendReady(_:)`` follows. True for a connection that takes nothing any more: there
+    /// the parts are dropped.
     package func reserve(_ segments: Int, byteCount: Int, on id: ConnectionID) -> Bool {
         guard let connection = self.find(id) else { return true }
         let phase = connection.pointee.phase

@@ -61,7 +61,6 @@ package final class Reactor {
         var isEnding = false
         /// A listener waits for a free connection.
         var hasFullTable = false
-        var driverTimers = 0
         /// How often the thread had slept when the turn of this time made its first buffered write.
         var sleeps: Int64 = 0
         var sleepsCountedAt = Instant.zero
@@ -93,7 +92,7 @@ package final class Reactor {
         self.files = HandleTable(capacity: limits.files)
         self.fileOperations = HandleTable(capacity: limits.fileOperations)
         self.timers = TimerHeap(
-            capacity: limits.timers + limits.connections + limits.listeners
+            capacity: limits.connections + limits.listeners
         )
         self.scratch = .allocate(byteCount: Self.scratchByteCount, alignment: 4096)
         self.zeroes = .allocate(byteCount: ReactorLimits.zeroChunkByteCount, alignment: 4096)
@@ -179,7 +178,6 @@ package final class Reactor {
 
     private func expire(_ timer: UInt32) {
         switch self.timers.timers[timer].pointee.owner {
-        case .driver(let token): self.driverTimerExpired(timer, token: token)
         case .connection(let slot): self.connectionExpired(slot)
         case .listener(let slot): self.resumeAccepting(slot)
         }
@@ -193,11 +191,9 @@ package final class Reactor {
             return self.isReleased(id) ? .receiveAbandoned(id, token: token) : event
         case .connected(let id), .failed(let id, _), .sendReady(let id):
             return self.isReleased(id) ? nil : event
-        case .closed(let id, _):
+        case .closed(let id):
             self.release(id)
             return event
-        case .timer(let id, _):
-            return self.takeFired(id) ? event : nil
         case .acceptFailed(let id, _):
             return self.isListening(id) ? event : nil
         case .accepted, .receiveAbandoned, .sent, .sendAbandoned, .fileCompleted, .fileFailed,

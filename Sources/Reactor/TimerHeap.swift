@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Primitives
+package import Primitives
 
 /// Whom a deadline belongs to.
-enum TimerOwner: BitwiseCopyable {
-    /// A driver, which hears `token`.
-    case driver(token: UInt64)
+package enum TimerOwner: BitwiseCopyable {
     /// The deadline of the connection in this slot, to connect or to finish closing.
     case connection(slot: UInt32)
     /// The pause of the listener in this slot.
@@ -16,42 +14,43 @@ enum TimerOwner: BitwiseCopyable {
 ///
 /// Arming, re-arming and disarming cost O(log n) and never allocate. Owned by one thread; a value
 /// of pointers, freed by ``deallocate()``.
-struct TimerHeap {
+package struct TimerHeap {
     struct Timer: BitwiseCopyable {
         let owner: TimerOwner
         var deadline: Instant = .distantFuture
         var order: UInt64 = 0
         /// The place in the heap; below 0 while the timer is off.
         var position = -1
-        /// Whether it has fired and its event waits to be taken.
-        var hasFired = false
     }
 
     let timers: HandleTable<Timer>
     private let heap: UnsafeMutablePointer<UInt32>
     private let counters: UnsafeMutablePointer<(count: Int, order: UInt64)>
 
-    init(capacity: Int) {
+    package init(capacity: Int) {
         self.timers = HandleTable(capacity: capacity)
         self.heap = .allocate(capacity: capacity)
         self.counters = .allocate(capacity: 1)
         self.counters.initialize(to: (0, 0))
     }
 
-    func deallocate() {
+    package func deallocate() {
         self.timers.deallocate()
         self.heap.deallocate()
         self.counters.deallocate()
     }
 
+    /// Makes a timer that is off; nil if there are as many as the capacity.
+    package func take(_ owner: TimerOwner) -> UInt32? { self.timers.take(Timer(owner: owner)) }
+
     /// The earliest deadline; `distantFuture` when no timer is armed.
-    var nextDeadline: Instant {
+    package var nextDeadline: Instant {
         self.counters.pointee.count == 0
             ? .distantFuture : self.timers[self.heap[0]].pointee.deadline
     }
 
     /// Sets or moves the deadline of `slot`.
-    func arm(_ slot: UInt32, at deadline: Instant) {
+    package func arm(_ slot: UInt32, at deadline: Instant) {
         self.disarm(slot)
         guard deadline < .distantFuture else { return }
         let timer = self.timers[slot]
@@ -64,10 +63,9 @@ struct TimerHeap {
         self.rise(position)
     }
 
-    /// Turns `slot` off, also if it has fired and its event was not taken yet.
-    func disarm(_ slot: UInt32) {
+    /// Turns `slot` off.
+    package func disarm(_ slot: UInt32) {
         let timer = self.timers[slot]
-        timer.pointee.hasFired = false
         let position = timer.pointee.position
         guard position >= 0 else { return }
         timer.pointee.position = -1
@@ -81,7 +79,7 @@ struct TimerHeap {
     }
 
     /// Takes the earliest timer whose deadline is not after `now`; nil if there is none.
-    func popExpired(at now: Instant) -> UInt32? {
+    package func popExpired(at now: Instant) -> UInt32? {
         guard self.counters.pointee.count > 0, self.nextDeadline <= now else { return nil }
         let slot = self.heap[0]
         self.disarm(slot)

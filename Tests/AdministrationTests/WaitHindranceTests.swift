@@ -9,17 +9,14 @@ struct WaitHindranceTests {
     func sentences() {
         var resource = Samples.healthy
         var condition = WaitCondition(.synchronized)
-        #expect(condition.hindrances(resource) == [])
+        #expect(condition.obstacle(resource) == nil)
         resource.connections[0].state = .standAlone
-        let sentence = "drbd0: connection to \(Samples.peerName) is StandAlone"
-        #expect(condition.hindrances(resource) == [sentence])
-        resource.connections[0].problem = .splitBrain
+        let sentence = "the connection to \(Samples.peerName) is StandAlone"
         #expect(condition.judge(resource) == .hopeless)
-        #expect(condition.hindrances(resource) == [sentence + " (split-brain)"])
+        #expect(condition.obstacle(resource)?.hasPrefix(sentence + " until") == true)
+        resource.connections[0].problem = .splitBrain
+        #expect(condition.obstacle(resource)?.hasPrefix(sentence + " (split-brain) until") == true)
         condition.peerNodeID = 7
-        #expect(condition.hindrances(resource) == [])
-        condition.peerNodeID = nil
-        condition.waitsForStandAlone = true
-        #expect(condition.hindrances(resource) == [])
+        #expect(condition.obstacle(resource) == nil)
     }
 }

@@ -1,42 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import Configuration
+import TestSupport
 import Testing
 
 struct AdjustTests {
-    private static let file = """
-        resource r {
-        options { quorum majority; }
-        net { max-buffers 8k; }
-        volume 0 { device minor 10; disk /dev/a; disk { al-extents 3000; size 10G; } }
-        volume 1 { device minor 11; disk /dev/b; meta-disk /dev/m; }
-        on alpha { node-id 0; address 10.0.0.1:7789; }
-        on beta { node-id 1; address 10.0.0.2:7789; }
-        disk { resync-rate 40M; } }
-        """
-
-    private static let same = """
-        resource "r" {
-            options { quorum majority; }
-            _this_host {
-                node-id 0;
-                volume 0 { device minor 10; disk "/dev/a"; meta-disk internal;
-                    disk { size 20971520s; # bytes
-                    al-extents 3000; newer-option 7; } }
-                volume 1 { device minor 11; disk "/dev/b"; meta-disk "/dev/m"; }
-            }
-            connection {
-                _peer_node_id 1;
-                path { _this_host ipv4 10.0.0.1:7789; _remote_host ipv4 10.0.0.2:7789; }
-                net { max-buffers 8192; _name "beta"; transport "tcp"; }
-                volume 0 { disk { resync-rate 40960k; } }
-                volume 1 { disk { resync-rate 40960k; } }
-            }
-        }
-        """
+    /// All of the file runs, with an option that we do not know.
+    private static let same = AdjustSample.running
+        .replacing("al-extents 3000;", with: "al-extents 3000; newer-option 7;")
+        .replacing(#"_name "beta";"#, with: #"_name "beta"; transport "tcp";"#)
 
     private func adjust(
         _ running: String,
-        file: String = Self.file,
+        file: String = AdjustSample.file,
         _ target: String = "r",
         _ options: [BackendOption] = []
     ) throws -> [String] {

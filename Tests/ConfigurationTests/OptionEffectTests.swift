@@ -80,6 +80,8 @@ struct OptionEffectTests {
             try Self.view(text).refusal == "target-only yes is not supported yet; leave it out"
         )
         #expect(try Self.view(text, on: "beta").refusal == nil)
+        let misplaced = text.replacing("target-only yes", with: "nbd-listen \"127.0.0.1:1\"")
+        #expect(try Self.view(misplaced).optionsWithoutEffect == ["nbd-listen"])
     }
 
     @Test

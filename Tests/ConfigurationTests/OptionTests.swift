@@ -153,7 +153,9 @@ struct OptionTests {
         #expect(resource.quorum == .nodes(2))
         #expect(resource.quorumMinimumRedundancy == .majority)
         #expect(resource.nbdListen?.endpoint == "[::1]:10809")
-        #expect(try NodeOptions([("target-only", "yes")]).isTargetOnly)
+        #expect(
+            try OptionSet(.node, [("target-only", "yes")]).value("target-only") == .boolean(true)
+        )
     }
 
     @Test

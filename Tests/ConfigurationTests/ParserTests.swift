@@ -230,7 +230,7 @@ struct ParserTests {
         #expect(first.hosts[0].nodeName == "alpha in rack 4")
         #expect(first.hosts[0].group == "1")
         #expect(first.volumes[1].device?.path == "/dev/bsr2")
-        #expect(try NodeOptions(first.hosts[0].options.pairs).startsWithService)
+        #expect(first.hosts[0].options["svc-auto-up"] == "yes")
         let relays = try configuration.relayConnections(on: "alpha")
         #expect(relays.map(\.name) == ["dr-gamma-alpha"])
         let options = try #require(try relays.first?.settings.typed())

@@ -8,7 +8,8 @@ import Wire
 @Suite struct CodecTests {
     static let plugins: [Plugin?] = [
         nil, Plugin(algorithm: .zstd, level: 1), Plugin(algorithm: .zstd, level: 9),
-        Plugin(algorithm: .lz4, level: 1),
+        Plugin(algorithm: .lz4, level: 1), Plugin(algorithm: .lz4, level: 3),
+        Plugin(algorithm: .lz4, level: 12),
     ]
 
     @Test(arguments: plugins, ChannelType.allCases)
@@ -35,6 +36,26 @@ import Wire
         let first = pair.payloadByteCount
         for _ in 0..<40 { #expect(try pair.pass(page) == page) }
         #expect(pair.payloadByteCount < first + 40 * 100)
+    }
+
+    @Test func `a higher level of lz4 compresses better`() throws {
+        var random = SeededRandom(seed: 11)
+        let words = (0..<400).map { _ in
+            (0..<3 + random.below(9)).map { _ in UInt8(97 + random.below(26)) } + [0x20]
+        }
+        let frames = (0..<60).map { _ in
+            (0..<1500).flatMap { _ in words[Int(random.below(400))] }
+        }
+        func byteCount(_ level: Int) throws -> Int {
+            var pair = try CodecPair(Plugin(algorithm: .lz4, level: UInt8(level)), .data)
+            for frame in frames { #expect(try pair.pass(frame) == frame) }
+            try pair.restart()
+            for frame in frames { #expect(try pair.pass(frame) == frame) }
+            return pair.payloadByteCount
+        }
+        let sizes = try [1, 4, 12].map(byteCount)
+        #expect(sizes[1] < sizes[0] * 95 / 100, "\(sizes)")
+        #expect(sizes[2] <= sizes[1], "\(sizes)")
     }
 
     @Test(arguments: [FrameCodec.zstd, .lz4])

@@ -11,11 +11,10 @@ import TestSupport
 import Wire
 
 /// One engine on a thread of its own, with one resource of one volume on a file.
-final class EngineNode: @unchecked Sendable {
+final class EngineNode {
     let folder: TemporaryFolder
     let socketPath: String
-    private var handle: LoopHandle<EngineLoop>?
-    private let thread: Thread
+    private(set) var handle: LoopHandle<EngineLoop>?
     /// What the engine has logged.
     let lines: LogLines
     private let ended = DispatchSemaphore(value: 0)
@@ -32,7 +31,7 @@ final class EngineNode: @unchecked Sendable {
         let ended = self.ended
         let lines = LogLines()
         self.lines = lines
-        self.thread = Thread {
+        let thread = Thread {
             do {
                 let loop = try EngineLoop(
                     EngineConfiguration(nodeName: name, nbdAddresses: [.unix(path)]),
@@ -53,7 +52,7 @@ final class EngineNode: @unchecked Sendable {
             }
             ended.signal()
         }
-        self.thread.start()
+        thread.start()
         started.wait()
         if let error = box.error { throw error }
         self.handle = box.handle
@@ -138,6 +137,7 @@ final class EngineNode: @unchecked Sendable {
     }
 }
 
+// The loop's thread writes it before it signals, the waiting one reads it afterwards.
 final class LoopBox: @unchecked Sendable {
     var handle: LoopHandle<EngineLoop>?
     var error: (any Error)?

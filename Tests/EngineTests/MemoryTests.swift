@@ -52,19 +52,19 @@ struct MemoryTests {
         }
         #expect(code == .success)
         var clients: [RawNBDClient] = []
-        defer { for client in clients { client.close() } }
+        defer { withExtendedLifetime(clients) {} }
         for _ in 0..<8 {
             let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
             clients.append(client)
             // The reply to the read proves that the header behind it has been looked at.
-            client.send(RawNBDClient.request(0, 0, 512) + RawNBDClient.request(1, 0, 32 << 20))
+            try client.send(RawNBDClient.request(0, 0, 512) + RawNBDClient.request(1, 0, 32 << 20))
             #expect(client.receive(16 + 512).count == 16 + 512)
         }
         for _ in 0..<24 {
             let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
             clients.append(client)
             let reads = (0..<250).flatMap { _ in RawNBDClient.request(0, 0, 65_536) }
-            client.send(reads + RawNBDClient.request(0, 0, 512))
+            try client.send(reads + RawNBDClient.request(0, 0, 512))
             #expect(client.receive(16).count == 16)
         }
         let free: [Int] = node.ask { loop, done in
@@ -82,6 +82,52 @@ struct MemoryTests {
         #expect(output.exitCode == 0 && !output.text.contains("failed"), "\(output.text)")
     }
 
+    /// Clients stall in the middle of requests, and others do not take replies, until no buffer of
+    /// 1 MiB is left for clients.
+    @Test(arguments: [true, false])
+    func `clients that stall are dropped when others wait for their memory`(writes: Bool) throws {
+        let node = try EngineNode(name: "alpha")
+        defer { node.stop() }
+        let (index, failure) = try node.addAttachedResource()
+        #expect(failure == nil)
+        let code: StateChangeCode = node.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
+        var clients: [RawNBDClient] = []
+        defer { clients.removeAll() }
+        func freeCount() -> Int {
+            node.ask { loop, done in done(loop.reactor.buffers.freeCount(of: 1 << 20)) }
+        }
+        let reserved = try #require(EngineConfiguration.bufferClasses.last).reserved
+        while freeCount() > reserved {
+            try #require(clients.count < 240)
+            let client = try RawNBDClient(socket: node.socketPath, export: "r0/0")
+            clients.append(client)
+            let byteCount: UInt64 = clients.count > 8 ? 1 << 20 : 32 << 20
+            if writes {
+                // The reply to the read proves that the header behind it has been looked at.
+                try client.send(
+                    RawNBDClient.request(0, 0, 512) + RawNBDClient.request(1, 0, byteCount)
+                        + [1, 2, 3]
+                )
+                #expect(client.receive(16 + 512).count == 16 + 512)
+            } else {
+                try client.send(RawNBDClient.request(0, 0, byteCount))
+                #expect(client.receive(16).count == 16)
+            }
+        }
+        let output = try Program.run(
+            "/usr/bin/timeout",
+            [
+                "60", try #require(Tool.qemuIO.path), "-f", "raw", "-c", "write -P 5 0 1M",
+                "-c", "read -P 5 0 1M", Self.uri(node),
+            ]
+        )
+        #expect(output.exitCode == 0 && !output.text.contains("failed"), "\(output.text)")
+        #expect(node.lines.all.contains { $0.contains("stalled") }, "\(node.lines.all)")
+    }
+
     private static func uri(_ node: EngineNode) -> String {
         "nbd+unix:///r0/0?socket=\(node.socketPath)"
     }
@@ -89,37 +135,19 @@ struct MemoryTests {
 
 /// A client that sends what it is told to and reads no more than it is asked to.
 final class RawNBDClient {
-    private let descriptor: Int32
+    private let socket: BlockingSocket
 
     /// Connects and opens `export` by NBD_OPT_EXPORT_NAME.
     init(socket path: String, export: String) throws {
-        self.descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        var time = timeval(tv_sec: 30, tv_usec: 0)
-        setsockopt(
-            self.descriptor,
-            SOL_SOCKET,
-            SO_RCVTIMEO,
-            &time,
-            socklen_t(MemoryLayout<timeval>.size)
-        )
-        var name = sockaddr_un()
-        name.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(result == 0 && self.receive(18).count == 18)
+        self.socket = try .connected(toSocket: path)
+        try #require(self.receive(18).count == 18)
         // Fixed newstyle, no zeroes behind the answer.
-        self.send(
+        try self.send(
             Self.big(3, 4) + Array("IHAVEOPT".utf8) + Self.big(1, 4)
                 + Self.big(UInt64(export.utf8.count), 4) + Array(export.utf8)
         )
         try #require(self.receive(10).count == 10)
     }
-
-    func close() { Glibc.close(self.descriptor) }
 
     /// The header of a request: `type` 0 reads, 1 writes.
     static func request(_ type: UInt64, _ offset: UInt64, _ byteCount: UInt64) -> [UInt8] {
@@ -131,14 +159,7 @@ final class RawNBDClient {
         (0..<byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (byteCount - 1 - $0))) }
     }
 
-    func send(_ bytes: [UInt8]) {
-        let count = Glibc.send(self.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        #expect(count == bytes.count)
-    }
+    func send(_ bytes: [UInt8]) throws { try self.socket.send(bytes) }
 
-    func receive(_ byteCount: Int) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: byteCount)
-        let count = recv(self.descriptor, &bytes, byteCount, Int32(MSG_WAITALL))
-        return Array(bytes.prefix(max(0, count)))
-    }
+    func receive(_ byteCount: Int) -> [UInt8] { self.socket.receive(exactly: byteCount) }
 }

@@ -128,8 +128,11 @@ struct DrbdadmOracleTests {
     func `adjust finds the differences that drbdadm finds`(part: String, other: String) throws {
         let folder = try TemporaryFolder()
         let (path, state) = (folder.file("t.res"), folder.file("running"))
-        try Self.adjustFile.write(toFile: path, atomically: true, encoding: .utf8)
-        let running = part.isEmpty ? Self.running : Self.running.replacing(part, with: other)
+        let file = "global { disable-ip-verification; }\n" + AdjustSample.file
+        try file.write(toFile: path, atomically: true, encoding: .utf8)
+        let running =
+            part.isEmpty
+            ? AdjustSample.running : AdjustSample.running.replacing(part, with: other)
         try running.write(toFile: state, atomically: true, encoding: .utf8)
         try Oracle(path: path, node: "alpha", running: state).compare(["-d", "adjust", "r"])
     }
@@ -172,37 +175,4 @@ struct DrbdadmOracleTests {
         "resource r { net { sndbuf-size 1k 2; } }",
         "resource r { net { shared-secret \"a\nb\"; } }",
     ]
-
-    private static let adjustFile = """
-        global { disable-ip-verification; }
-        resource r {
-        options { quorum majority; }
-        net { max-buffers 8k; }
-        volume 0 { device minor 10; disk /dev/a; disk { al-extents 3000; size 10G; } }
-        volume 1 { device minor 11; disk /dev/b; meta-disk /dev/m; }
-        on alpha { node-id 0; address 10.0.0.1:7789; }
-        on beta { node-id 1; address 10.0.0.2:7789; }
-        disk { resync-rate 40M; } }
-        """
-
-    private static let running = """
-        resource "r" {
-            options { quorum majority; }
-            _this_host {
-                node-id 0;
-                volume 0 { device minor 10; disk "/dev/a"; meta-disk internal;
-                    disk { size 20971520s; # bytes
-                    al-extents 3000; } }
-                volume 1 { device minor 11; disk "/dev/b"; meta-disk "/dev/m"; }
-            }
-            connection {
-                _peer_node_id 1;
-                path { _this_host ipv4 10.0.0.1:7789; _remote_host ipv4 10.0.0.2:7789; }
-                net { max-buffers 8192; _name "beta"; }
-                volume 0 { disk { resync-rate 40960k; } }
-                volume 1 { disk { resync-rate 40960k; } }
-            }
-        }
-
-        """
 }

@@ -113,19 +113,12 @@ struct BitmapTests {
         bits: UInt64
     ) -> (words: [UInt64], count: Int) {
         var words = [UInt64](repeating: 0, count: Int((bits + 63) / 64))
-        var count = 0
         for page in 0..<UInt64(area.count / 4096) {
             let bytes = Array(area[Int(page) * 4096..<Int(page + 1) * 4096])
             words.withUnsafeMutableBufferPointer {
                 geometry.decode(bytes.span.bytes, slot: slot, page: page, bitCount: bits, into: $0)
             }
-            count += geometry.countSetBits(
-                in: bytes.span.bytes,
-                slot: slot,
-                page: page,
-                bitCount: bits
-            )
         }
-        return (words, count)
+        return (words, words.reduce(0) { $0 + $1.nonzeroBitCount })
     }
 }

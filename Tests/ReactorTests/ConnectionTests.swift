@@ -14,16 +14,15 @@ import Testing
         pair.reactor.close(listener)
         pair.run(for: .milliseconds(1))
         let id = try pair.reactor.connect(to: address, deadline: pair.reactor.now + .seconds(5))
-        pair.reactor.setContext(33, of: id)
-        try pair.expect(.failed(id, .connectionRefused))
-        try pair.expect(.closed(id, context: 33))
+        try pair.expect(.failed(id, Errno(ECONNREFUSED)))
+        try pair.expect(.closed(id))
         #expect(pair.leftover() == [])
 
         let folder = try TemporaryFolder()
         let path = try SocketAddress.unix(folder.file("nobody"))
         let other = try pair.reactor.connect(to: path, deadline: pair.reactor.now + .seconds(5))
         try pair.expect(.failed(other, Errno(ENOENT)))
-        try pair.expect(.closed(other, context: 0))
+        try pair.expect(.closed(other))
     }
 
     @Test func `gives up connecting at the deadline`() throws {
@@ -41,7 +40,7 @@ import Testing
         try pair.expect(.failed(last, .timedOut))
         #expect(pair.reactor.now >= deadline)
         try pair.expect(.sendAbandoned(last, token: 8))
-        try pair.expect(.closed(last, context: 0))
+        try pair.expect(.closed(last))
     }
 
     @Test func `sends what was queued before the connection stood`() throws {
@@ -77,11 +76,11 @@ import Testing
         let sink = TestMemory(33 << 20)
         #expect(pair.reactor.receive(on: far, into: sink.bytes, atLeast: 33 << 20, token: 5))
         var ends: [Event] = []
-        while ends.last != .closed(near, context: 0) {
+        while ends.last != .closed(near) {
             ends.append(
                 try pair.await { event in
                     switch event {
-                    case .sendAbandoned(near, _), .receiveAbandoned(near, _), .closed(near, _):
+                    case .sendAbandoned(near, _), .receiveAbandoned(near, _), .closed(near):
                         event
                     default: nil
                     }
@@ -95,7 +94,7 @@ import Testing
 
         try pair.expect(.receiveAbandoned(far, token: 5))
         try pair.expect(.failed(far, .connectionReset))
-        try pair.expect(.closed(far, context: 0))
+        try pair.expect(.closed(far))
         #expect(pair.leftover() == [])
     }
 
@@ -116,8 +115,8 @@ import Testing
         try pair.expect(.endOfStream(far, token: 5, byteCount: 8 << 20))
         try pair.expect(.sent(near, token: 1))
         pair.reactor.close(far, deadline: pair.reactor.now + .seconds(10))
-        try pair.expect(.closed(near, context: 0))
-        try pair.expect(.closed(far, context: 0))
+        try pair.expect(.closed(near))
+        try pair.expect(.closed(far))
         #expect(pair.leftover() == [])
     }
 
@@ -129,7 +128,7 @@ import Testing
         let deadline = pair.reactor.now + .milliseconds(50)
         pair.reactor.close(near, deadline: deadline)
         try pair.expect(.sendAbandoned(near, token: 1))
-        try pair.expect(.closed(near, context: 0))
+        try pair.expect(.closed(near))
         #expect(pair.reactor.now >= deadline)
         _ = far
     }
@@ -144,13 +143,13 @@ import Testing
         #expect(pair.leftover() == [])
         #expect(pair.reactor.shutdownSending(far))
         try pair.expect(.endOfStream(far, token: 5, byteCount: 0))
-        try pair.expect(.closed(near, context: 0))
+        try pair.expect(.closed(near))
 
         let (silent, other, _) = try pair.connect(.ip("127.0.0.1", port: 0))
         #expect(pair.reactor.receive(on: other, into: stage.bytes, token: 6))
         let deadline = pair.reactor.now + .milliseconds(50)
         pair.reactor.close(silent, deadline: deadline, afterPeer: true)
-        try pair.expect(.closed(silent, context: 0))
+        try pair.expect(.closed(silent))
         try pair.expect(.endOfStream(other, token: 6, byteCount: 0))
         #expect(pair.reactor.now >= deadline)
     }
@@ -159,7 +158,7 @@ import Testing
         let pair = try LoopPair()
         let (near, far, _) = try pair.connect(.ip("127.0.0.1", port: 0))
         pair.reactor.abort(far)
-        try pair.expect(.closed(far, context: 0))
+        try pair.expect(.closed(far))
         let byte = TestMemory("x")
         #expect(pair.reactor.send(byte.raw, on: near, token: 1))
         let code = try pair.await { event in
@@ -167,7 +166,7 @@ import Testing
         }
         #expect(code == .connectionReset || code == .brokenPipe)
         try pair.expect(.sendAbandoned(near, token: 1))
-        try pair.expect(.closed(near, context: 0))
+        try pair.expect(.closed(near))
         #expect(!pair.reactor.send(byte.raw, on: near, token: 2))
     }
 
@@ -181,7 +180,7 @@ import Testing
         pair.reactor.turn(until: pair.reactor.now + .milliseconds(20))
         pair.reactor.abort(far)
         try pair.expect(.receiveAbandoned(far, token: 1))
-        try pair.expect(.closed(far, context: 0))
+        try pair.expect(.closed(far))
         _ = near
     }
 
@@ -191,18 +190,16 @@ import Testing
         let pair = try LoopPair(limits)
         let folder = try TemporaryFolder()
         let address = try SocketAddress.unix(folder.file("socket"))
-        for round in 0..<50 {
+        for _ in 0..<50 {
             let (near, far, listener) = try pair.connect(address)
             #expect(near.slot < 2 && far.slot < 2)
-            pair.reactor.setContext(UInt64(round), of: near)
             pair.reactor.close(listener)
             pair.reactor.abort(near)
             pair.reactor.abort(far)
-            try pair.expect(.closed(near, context: UInt64(round)))
-            try pair.expect(.closed(far, context: 0))
-            pair.reactor.setContext(1, of: near)
+            try pair.expect(.closed(near))
+            try pair.expect(.closed(far))
             pair.reactor.abort(near)
-            #expect(pair.reactor.context(of: near) == 0)
+            #expect(!pair.reactor.isOpen(near))
             #expect(!pair.reactor.isOpen(far))
         }
     }
@@ -230,8 +227,8 @@ import Testing
             if random.chance(1, in: 2) { pair.reactor.abort(near) }
             pair.reactor.close(near, deadline: deadline)
             pair.reactor.close(far, deadline: deadline)
-            try pair.expect(.closed(near, context: 0))
-            try pair.expect(.closed(far, context: 0))
+            try pair.expect(.closed(near))
+            try pair.expect(.closed(far))
             var back: [UInt64] = []
             for event in pair.leftover() {
                 switch event {

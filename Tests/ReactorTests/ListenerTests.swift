@@ -70,7 +70,6 @@ import Testing
             // The kernel doubles the size for its own needs.
             #expect(pair.reactor.kernelBuffers(of: id)?.send == 200_000)
             #expect(pair.reactor.congestionControl(of: id) == "reno")
-            #expect(pair.reactor.unacknowledgedByteCount(of: id) == 0)
             #expect(pair.reactor.credentials(of: id) == nil)
         }
     }
@@ -102,7 +101,7 @@ import Testing
         #expect(pair.leftover() == [])
 
         pair.reactor.abort(near)
-        try pair.expect(.closed(near, context: 0))
+        try pair.expect(.closed(near))
         let accepted = try pair.await { event in
             if case .accepted(let id, listener) = event { id } else { nil }
         }

@@ -83,8 +83,8 @@ import Testing
         let deadline = pair.reactor.now + .seconds(5)
         pair.reactor.close(far, deadline: deadline)
         pair.reactor.close(near, deadline: deadline)
-        try pair.expect(.closed(far, context: 0))
-        try pair.expect(.closed(near, context: 0))
+        try pair.expect(.closed(far))
+        try pair.expect(.closed(near))
     }
 
     @Test func `gives back each segment's token in order, once the kernel has its last byte`()

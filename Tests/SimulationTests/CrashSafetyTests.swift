@@ -42,6 +42,39 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// Seed 104: the write's bit was in no written page, its data on no stable storage.
+    @Test(arguments: [false, true])
+    func `a write that begins and ends during a demotion's flushes starts them again`(
+        _ force: Bool
+    ) {
+        let world = ScriptedWorld.replicating()
+        world.nodes[0].troubles[0].slowdown = 5_000
+        let command = world.nodes[0].command(.secondary(force: force))
+        world.nodes[0].troubles[0].slowdown = 1
+        world.applications[0].open()
+        world.write(0, 100)
+        world.run("confirmation") { world.nodes[0].core.unconfirmedWrites == 0 }
+        world.applications[0].close()
+        #expect(world.nodes[0].replies[command] == nil)
+        #expect(world.disk(0).durable[100] != Self.first)
+        world.run("answer") { world.nodes[0].replies[command] != nil }
+        #expect(world.nodes[0].replies[command] == .success)
+        #expect(world.disk(0).durable[100] == Self.first)
+        #expect(world.violations == [])
+    }
+
+    @Test func `nobody opens a volume while its clients are thrown out`() {
+        let world = ScriptedWorld.replicating()
+        let before = world.nodes[0].core.acceptsClients
+        let command = world.nodes[0].command(.secondary(force: true))
+        let during = world.nodes[0].core.acceptsClients
+        let role = world.nodes[0].core.role
+        #expect(before && !during && role == .primary)
+        world.run("answer") { world.nodes[0].replies[command] != nil }
+        let after = world.nodes[0].core.acceptsClients
+        #expect(!after)
+    }
+
     @Test func `a Secondary that gives up its disk flushes what it has acknowledged`() {
         let world = ScriptedWorld.replicating()
         world.write(0, 100)
@@ -80,12 +113,47 @@ import Wire
         let world = ScriptedWorld.replicating(volumes: 2)
         #expect(world.carryOut(.secondary(force: false), on: 0) == .success)
         let command = world.nodes[1].command(.primary(force: false))
-        world.run("first volume") { world.state(1, 0).role == .primary }
+        world.run("first volume") { world.state(0, 0).peerRole == .primary }
+        #expect(world.state(0, 1).peerRole == .secondary)
         world.cutNetwork(tellsNodes: true)
         world.run("answer") { world.nodes[1].replies[command] != nil }
         #expect(world.nodes[1].replies[command] == .inTransientState)
         #expect(world.nodes[1].core.role == .secondary)
         for volume in UInt16(0)...1 { #expect(world.state(1, volume).role == .secondary) }
+    }
+
+    /// Seed 84: the first volume was UpToDate from then on.
+    @Test func `a forced promotion that fails for one volume changes none`() {
+        var configuration = WorldConfiguration()
+        configuration.startsEqual = false
+        configuration.volumes = [32_768, 32_768]
+        let world = World(seed: 1, configuration)
+        world.nodes[0].start(attaching: false)
+        world.nodes[0].attach(0)
+        world.run(for: .seconds(1))
+        let before = world.nodes[0].core.volumeSnapshot(0)
+        #expect(before.state.disk == .inconsistent)
+        #expect(world.carryOut(.primary(force: true), on: 0) == .noUpToDateDisk)
+        let after = world.nodes[0].core.volumeSnapshot(0)
+        #expect(after.state == before.state && after.generations == before.generations)
+    }
+
+    /// What the peer has agreed to before is taken back.
+    @Test func `a promotion that fails for one volume leaves the peer's view`() {
+        let world = ScriptedWorld.replicating(volumes: 2)
+        #expect(world.carryOut(.secondary(force: false), on: 0) == .success)
+        var replies = 0
+        world.tampering = { node, packet, _ in
+            guard node == 1, case .stateChangeReply = packet else { return }
+            replies += 1
+            if replies == 2 { packet = .stateChangeReply(StateReply(.failedByPeer)) }
+        }
+        #expect(world.carryOut(.primary(force: false), on: 1) == .failedByPeer)
+        world.run(for: .seconds(1))
+        for volume in UInt16(0)...1 {
+            #expect(world.state(1, volume).role == .secondary)
+            #expect(world.state(0, volume).peerRole == .secondary)
+        }
     }
 
     @Test func `bits of the only copy are durable before the data`() {

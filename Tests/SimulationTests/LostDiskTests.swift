@@ -61,6 +61,22 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// Seed 1784: the attach had read an older generation.
+    @Test func `an attach that fails does not change what the application has seen`() {
+        let world = ScriptedWorld.replicating()
+        world.nodes[0].troubles[0].failingMetadata = 1
+        world.carryOut(.disconnect(force: true), on: 1)
+        world.run("failure") { !world.nodes[0].disks[0].isOpen }
+        world.nodes[0].troubles[0].failingFlushes = 1
+        world.nodes[0].attach(0)
+        world.run("failed attach") { !world.nodes[0].disks[0].isOpen }
+        world.carryOut(.connect(discardMyData: false), on: 1)
+        world.run("refusal") {
+            world.nodes[0].core.lastLoss == .refused(.data(.otherDataExposed))
+        }
+        #expect(world.violations == [])
+    }
+
     @Test func `writes that wait for their turn are refused when the disk is gone`() {
         let world = ScriptedWorld.replicating()
         world.nodes[1].troubles[0].slowdown = 300

@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [112, 151])
+    @Test(arguments: [84, 112, 151, 222, 275, 441, 595, 674, 859, 950, 982, 1784])
     func `worlds that once broke a promise keep it`(_ seed: UInt64) {
         let violations = RandomWorld(seed: seed).run()
         #expect(violations == [], "replay it: bsr-sim --seed \(seed) --trace")

@@ -130,6 +130,30 @@ import Wire
         #expect(world.trace(of: 0).filter { $0 == "P_SYNC_UUID" }.count == 1)
     }
 
+    @Test func `a Primary that lost power returns without the mark of one`() {
+        let world = self.replicatingWorld(.c)
+        #expect(world.nodes[0].core.superblockContent(0).generations.current.wasPrimary)
+        world.nodes[0].crash(losingPower: true)
+        world.nodes[0].start()
+        world.run("attached") { world.state(0).disk == .upToDate }
+        let content = world.nodes[0].core.superblockContent(0)
+        #expect(content.crashedPrimary)
+        #expect(!content.generations.current.wasPrimary)
+        world.connect()
+        world.settle()
+        #expect(world.violations == [])
+    }
+
+    @Test func `a Primary that attaches again has the mark of one`() {
+        let world = self.replicatingWorld(.c)
+        #expect(world.carryOut(.detach(volume: 0, force: false), on: 0) == .success)
+        world.nodes[0].attach(0)
+        world.run("attached") { world.state(0).disk == .upToDate }
+        #expect(world.nodes[0].core.superblockContent(0).generations.current.wasPrimary)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
     @Test func `the other node takes over, writes alone and copies back`() {
         let world = self.replicatingWorld(.c)
         world.applications[0].write(0, self.sectors(100, 8))

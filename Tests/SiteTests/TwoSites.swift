@@ -135,6 +135,12 @@ final class TwoSites {
         }
     }
 
+    /// Changes the resource file.
+    func edit(_ change: (String) -> String) throws {
+        let text = try String(contentsOfFile: self.configuration, encoding: .utf8)
+        try change(text).write(toFile: self.configuration, atomically: true, encoding: .utf8)
+    }
+
     /// Starts everything that the layout has, makes metadata and brings the resource up.
     func bringUp() throws {
         for node in Node.allCases {

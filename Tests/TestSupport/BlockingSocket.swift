@@ -3,7 +3,7 @@
 import Foundation
 package import Primitives
 
-/// A loopback socket whose calls wait, half a minute at most.
+/// A socket of loopback or a unix socket, whose calls wait, half a minute at most.
 package final class BlockingSocket: Sendable {
     private let descriptor: Int32
 
@@ -44,6 +44,21 @@ package final class BlockingSocket: Sendable {
         let made = try BlockingSocket(socket(AF_INET, Self.type, 0))
         if let source { try made.check(made.bindAddress(source)) }
         try made.check(made.withLoopback(port) { connect(made.descriptor, $0, $1) })
+        return made
+    }
+
+    /// Connects to the unix socket at `path`.
+    package static func connected(toSocket path: String) throws -> BlockingSocket {
+        let made = try BlockingSocket(socket(AF_UNIX, Self.type, 0))
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(made.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try made.check(result)
         return made
     }
 
@@ -100,7 +115,8 @@ package final class BlockingSocket: Sendable {
     {
         self.setTime(time, SO_RCVTIMEO)
         var bytes = [UInt8](repeating: 0, count: maximum)
-        let count = recv(self.descriptor, &bytes, maximum, 0)
+        var count = recv(self.descriptor, &bytes, maximum, 0)
+        while count < 0, errno == EINTR { count = recv(self.descriptor, &bytes, maximum, 0) }
         if count > 0 { return .bytes(Array(bytes[..<count])) }
         if count == 0 { return .endOfStream }
         return errno == ECONNRESET ? .reset : .nothing

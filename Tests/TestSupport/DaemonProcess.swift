@@ -34,6 +34,12 @@ package final class DaemonProcess {
     /// Whether it was started and not ended.
     package var isRunning: Bool { self.process != nil }
 
+    /// The number of the process; nil if it does not run.
+    package var identifier: Int32? { self.process?.processIdentifier }
+
+    /// Whether the process is there, however it may have been ended.
+    package var hasProcess: Bool { self.process?.isRunning ?? false }
+
     /// Starts `program` and waits until it is ready.
     ///
     /// - Parameter endsWithInput: whether the program ends by itself when its standard input does.

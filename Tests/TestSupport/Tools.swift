@@ -32,6 +32,8 @@ package struct Tool: Sendable {
     package static let mkfsXFS = Tool(command: "mkfs.xfs", package: "xfsprogs")
     package static let valgrind = Tool(command: "valgrind", package: "valgrind")
     package static let losetup = Tool(command: "losetup", package: "mount")
+    package static let prlimit = Tool(command: "prlimit", package: "util-linux")
+    package static let mandoc = Tool(command: "mandoc", package: "mandoc")
     package static let jq = Tool(command: "jq", package: "jq")
 
     /// The file of the program, nil if it is not installed.

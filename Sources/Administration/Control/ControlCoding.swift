@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Primitives
 
 /// Requests and replies as lines of JSON and back.
 package enum ControlCoding {
@@ -19,7 +20,7 @@ package enum ControlCoding {
         do {
             return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
         } catch {
-            fatalError("control line cannot be encoded: \(error)")
+            invariantBroken("requests and replies can be encoded")
         }
     }
 

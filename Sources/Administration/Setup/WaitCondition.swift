@@ -47,15 +47,31 @@ package struct WaitCondition: Sendable, Hashable {
         return verdicts.contains(.pending) ? .pending : .reached
     }
 
-    /// Why the goal cannot be reached any more: a sentence for each connection that stands alone.
-    package func hindrances(_ resource: ResourceStatus) -> [String] {
-        resource.connections.filter {
-            (self.peerNodeID == nil || $0.peerNodeID == self.peerNodeID)
-                && self.judge($0) == .hopeless
-        }.map { connection in
-            let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
-            return "\(resource.name): connection to \(connection.name) is StandAlone\(reason)"
+    /// What the goal still lacks, for people; nil if it is reached.
+    package func obstacle(_ resource: ResourceStatus) -> String? {
+        for connection in resource.connections
+        where self.peerNodeID == nil || connection.peerNodeID == self.peerNodeID {
+            switch self.judge(connection) {
+            case .reached, .unknownObject: continue
+            case .hopeless:
+                let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
+                return
+                    "the connection to \(connection.name) is StandAlone\(reason) until somebody says "
+                    + "'bsradm connect \(resource.name)' (--wait-after-sb waits for that)"
+            case .pending: break
+            }
+            guard connection.state == .connected else {
+                return "\(connection.name) is not connected (\(connection.state.rawValue))"
+            }
+            let volume = connection.peerDevices.first {
+                (self.volume == nil || $0.volume == self.volume) && !self.isReached($0)
+            }
+            guard let volume else { continue }
+            return volume.replication == .off
+                ? "\(connection.name) does not have volume \(volume.volume)"
+                : "volume \(volume.volume) to \(connection.name) is in \(volume.replication.rawValue)"
         }
+        return nil
     }
 
     private func judge(_ connection: ConnectionStatus) -> Verdict {
@@ -65,13 +81,14 @@ package struct WaitCondition: Sendable, Hashable {
         if self.volume != nil, volumes.isEmpty { return .unknownObject }
         if connection.state == .standAlone, !self.waitsForStandAlone { return .hopeless }
         guard connection.state == .connected else { return .pending }
-        let isDone = volumes.allSatisfy {
-            switch self.goal {
-            case .connected: $0.replication != .off
-            case .synchronized: $0.replication == .established || $0.replication.isVerify
-            }
+        return volumes.allSatisfy(self.isReached) ? .reached : .pending
+    }
+
+    private func isReached(_ volume: PeerDeviceStatus) -> Bool {
+        switch self.goal {
+        case .connected: volume.replication != .off
+        case .synchronized: volume.replication == .established || volume.replication.isVerify
         }
-        return isDone ? .reached : .pending
     }
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/sockios.h>
 #include <linux/stat.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,11 +46,6 @@ int clinux_device_byte_count(int descriptor, uint64_t *bytes) {
 int clinux_device_discard(int descriptor, uint64_t offset, uint64_t length) {
     uint64_t range[2] = {offset, length};
     return ioctl(descriptor, BLKDISCARD, range) < 0 ? -errno : 0;
-}
-
-int clinux_unacknowledged_byte_count(int descriptor) {
-    int count = 0;
-    return ioctl(descriptor, SIOCOUTQ, &count) < 0 ? -errno : count;
 }
 
 static int tcp_state(int descriptor) {

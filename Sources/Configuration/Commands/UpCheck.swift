@@ -24,10 +24,16 @@ extension NodeView {
     }
 
     /// The names of the options that are set to something that nothing depends on yet.
+    ///
+    /// Options of a resource that stand in the host's section do not reach the engine.
     package var optionsWithoutEffect: [String] {
-        self.optionLists.flatMap { section, list in
+        let names = self.optionLists.flatMap { section, list in
             OptionTable.withoutEffect(list.pairs, in: section)
         }
+        return names
+            + self.host.options.settings.map(\.name).filter {
+                OptionTable.find($0, in: .resource) != nil
+            }
     }
 
     /// Everything that is set for this node, by section.

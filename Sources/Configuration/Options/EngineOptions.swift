@@ -299,21 +299,3 @@ package struct ResourceOptions: Sendable, Hashable {
         self.nbdListen = set.text("nbd-listen").flatMap(SocketAddress.init)
     }
 }
-
-/// The options of one node, from the `options` of its host section.
-package struct NodeOptions: Sendable, Hashable {
-    /// Whether the service brings the resource up at boot.
-    package var startsWithService: Bool
-    /// Whether the service takes it down at shutdown.
-    package var stopsWithService: Bool
-    /// Whether the node only ever receives.
-    package var isTargetOnly: Bool
-
-    /// Checks `options`; what is not given holds its default.
-    package init(_ options: [(name: String, value: String)]) throws(OptionError) {
-        let set = try OptionSet(.node, options)
-        self.startsWithService = set.isOn("svc-auto-up")
-        self.stopsWithService = set.isOn("svc-auto-down")
-        self.isTargetOnly = set.isOn("target-only")
-    }
-}

@@ -245,7 +245,7 @@ package enum OptionTable {
             default: "disconnect",
             .refused()
         ),
-        .init("always-asbp", .net, .boolean, default: "no", .honoured),
+        .init("always-asbp", .net, .boolean, default: "no", .withoutEffect),
         .init(
             "rr-conflict",
             .net,

@@ -102,10 +102,10 @@ package final class RelayLoop {
         case .sendAbandoned(let connection, let token): self.sent(connection, token, runs: false)
         case .sendReady: break
         case .failed(let connection, let code): self.failed(connection, code)
-        case .closed(let connection, _): self.owners[Int(connection.slot)] = .none
+        case .closed(let connection): self.owners[Int(connection.slot)] = .none
         case .acceptFailed(_, let code):
             self.warnLimited("accepting a connection failed: \(code)")
-        case .fileCompleted, .fileFailed, .fileClosed, .timer: break
+        case .fileCompleted, .fileFailed, .fileClosed: break
         case .messages: for task in self.mailbox.drain() { task.body(self) }
         case .stopRequested, .signal: self.beginStop()
         }

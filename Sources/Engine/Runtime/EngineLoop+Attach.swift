@@ -296,6 +296,21 @@ extension EngineLoop {
             ? stored.layout.usableSectors
             : min(progress.dataBytes / 512, stored.layout.usableSectors)
         guard sectors >= 8 else { throw AttachFailure(code: 111, text: "The disk is too small") }
+        let found = superblock.attachment(
+            peer: peer.nodeIdentifier,
+            slot: slot,
+            diskSectors: sectors,
+            layout: stored.layout
+        )
+        if let room = resource.pointee.core.roomIfTooSmall(owner.volume, found) {
+            throw AttachFailure(
+                code: 111,
+                text:
+                    "\(progress.request.dataPath): the volume has \(found.agreedSectors) sectors, "
+                    + "and there is room for \(room); give the disk its size back, or if its data "
+                    + "is not wanted, create its metadata anew"
+            )
+        }
         progress.memory.deallocate()
         resource.pointee.attaching[owner.volume] = nil
         self.interpose(progress.files, progress.request)
@@ -309,12 +324,6 @@ extension EngineLoop {
             placement: progress.placement,
             peerIdentifier: peer.nodeIdentifier,
             bitmapSlot: slot
-        )
-        let found = superblock.attachment(
-            peer: peer.nodeIdentifier,
-            slot: slot,
-            diskSectors: sectors,
-            layout: stored.layout
         )
         resource.pointee.core.attach(
             owner.volume,

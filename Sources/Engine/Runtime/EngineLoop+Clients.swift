@@ -246,6 +246,7 @@ extension EngineLoop {
     private func sendPayload(_ index: Int, _ slot: UInt32) {
         let client = self.client(index)
         var piece = client.pointee.requests[Int(slot)].first
+        if !client.pointee.holdsUpMemory { self.noteProgress(index) }
         while piece != Piece.none {
             let part = self.state.pointee.pieces[piece]
             let isLast = part.next == Piece.none
@@ -255,13 +256,14 @@ extension EngineLoop {
                     count: Int(part.byteCount)
                 ),
                 on: client.pointee.connection,
-                token: isLast ? ClientToken.reply(slot).raw : nil
+                token: (isLast ? ClientToken.reply(slot) : .replyPart).raw
             )
             guard isQueued else {
                 // The queue has room for every reply that a session may have in flight.
                 self.reactor.abort(client.pointee.connection)
                 return self.tell(index, .replySent(slot: slot))
             }
+            client.pointee.repliesInFlight += 1
             piece = part.next
         }
     }
@@ -269,8 +271,16 @@ extension EngineLoop {
     func clientSent(_ index: Int, _ token: UInt64) {
         switch ClientToken(raw: token) {
         case .output: self.tell(index, .outputSent)
-        case .reply(let slot): self.tell(index, .replySent(slot: slot))
+        case .replyPart: self.replyPartSent(index)
+        case .reply(let slot):
+            self.replyPartSent(index)
+            self.tell(index, .replySent(slot: slot))
         }
+    }
+
+    private func replyPartSent(_ index: Int) {
+        self.client(index).pointee.repliesInFlight -= 1
+        self.noteProgress(index)
     }
 
     func clientSendReady(_ index: Int) {
@@ -293,7 +303,11 @@ extension EngineLoop {
             client.pointee.waitingToReply.remove(at: 0)
             self.tell(index, .replySent(slot: slot))
         }
-        self.reactor.close(client.pointee.connection, deadline: self.reactor.now + .seconds(5))
+        if reason == .stalled {
+            self.reactor.abort(client.pointee.connection)
+        } else {
+            self.reactor.close(client.pointee.connection, deadline: self.reactor.now + .seconds(5))
+        }
         if !client.pointee.isReceiving { self.abandonPayload(index) }
     }
 
@@ -345,6 +359,26 @@ extension EngineLoop {
 
     // MARK: Deadlines
 
+    /// The client has sent or received a part of a request.
+    func noteProgress(_ index: Int) {
+        self.client(index).pointee.stallDeadline = self.reactor.now + ExportLimits.stallTime
+    }
+
+    /// Others wait for memory: drops the clients that keep theirs and do not go on.
+    func dropStalledClients() {
+        let now = self.reactor.now
+        for index in 0..<self.state.pointee.clients.end
+        where self.state.pointee.clients.contains(index) {
+            let client = self.client(index)
+            guard client.pointee.holdsUpMemory, !client.pointee.isClosed else { continue }
+            if client.pointee.stallDeadline <= now {
+                self.tell(index, .stalled)
+            } else {
+                self.noteClientDeadline(client.pointee.stallDeadline)
+            }
+        }
+    }
+
     private func noteClientDeadline(_ deadline: Instant) {
         if deadline < self.state.pointee.nextClientDeadline {
             self.state.pointee.nextClientDeadline = deadline
@@ -366,16 +400,25 @@ extension EngineLoop {
 /// What a segment sent to a client was.
 enum ClientToken {
     case output
+    /// A part of a reply's payload.
+    case replyPart
+    /// The last part.
     case reply(UInt32)
 
     init(raw: UInt64) {
-        self = raw == 0 ? .output : .reply(UInt32(truncatingIfNeeded: raw - 1))
+        self =
+            switch raw {
+            case 0: .output
+            case 1: .replyPart
+            default: .reply(UInt32(truncatingIfNeeded: raw - 2))
+            }
     }
 
     var raw: UInt64 {
         switch self {
         case .output: 0
-        case .reply(let slot): UInt64(slot) + 1
+        case .replyPart: 1
+        case .reply(let slot): UInt64(slot) + 2
         }
     }
 }

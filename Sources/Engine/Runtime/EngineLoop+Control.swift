@@ -58,11 +58,14 @@ extension EngineLoop {
         minor: UInt32,
         parameters: DiskParameters
     ) -> UInt16? {
-        let volume = self.resource(index).pointee.core.addVolume(
+        let resource = self.resource(index)
+        let volume = resource.pointee.core.addVolume(
             number: number,
             minor: minor,
-            parameters: parameters
+            parameters: parameters,
+            into: &resource.pointee.actions
         )
+        self.applyActions(of: index)
         self.refreshDirectory()
         return volume
     }

@@ -146,9 +146,11 @@ extension EngineLoop {
         if let block = token.block { self.state.pointee.metadataBlocks.release(block) }
         let result: IOResult = code.map { .failure(errno: $0.number) } ?? .success
         if let code {
+            let resource = self.resource(owner.resource)
+            let sectors = resource.pointee.core.sectors(of: token.io)
             self.log.warn(
-                "resource \(self.resource(owner.resource).pointee.name): "
-                    + "\(token.io.purpose) failed on \(self.path(of: file, owner)): \(code)"
+                "resource \(resource.pointee.name): \(token.io.purpose.text(of: sectors)) failed on "
+                    + "\(self.path(of: file, owner)): \(code)"
             )
         }
         self.report(owner.resource, owner.volume, token.io, result)

@@ -247,7 +247,7 @@ extension EngineLoop {
         }
         if isEnd {
             self.decodeStaged(index, stream)
-            if self.isCurrent(index, stream) { self.peerLost(index, socket) }
+            if self.isCurrent(index, stream) { self.peerLost(index, socket, .closed) }
             return
         }
         self.decodeStaged(index, stream)
@@ -288,11 +288,7 @@ extension EngineLoop {
             do throws(WireError) {
                 guard try self.decodeNext(index, stream) else { return }
             } catch {
-                self.log.warn(
-                    "resource \(self.resource(index).pointee.name): the peer broke the protocol: "
-                        + "\(error)"
-                )
-                return self.lose(index, .protocolError(.undecodable))
+                return self.lose(index, .protocolError(.undecodable(error)))
             }
         }
     }
@@ -411,23 +407,27 @@ extension EngineLoop {
     // MARK: The end
 
     func peerFailed(_ index: Int, _ socket: PacketSocket, _ code: Errno) {
-        self.peerLost(index, socket)
+        self.peerLost(index, socket, .failed(errno: code.number))
     }
 
     /// A socket has ended.
     ///
     /// What the peer has sent on the data socket before it closed both is still read: it says why,
     /// and the meta socket's end may overtake it.
-    private func peerLost(_ index: Int, _ socket: PacketSocket) {
-        guard socket == .meta else { return self.lose(index, .brokenPipe) }
-        self.resource(index).pointee.lossDeadline = self.reactor.now + Self.lastWordsTime
+    private func peerLost(_ index: Int, _ socket: PacketSocket, _ end: SocketEnd) {
+        guard socket == .meta else { return self.lose(index, .brokenPipe(end)) }
+        let resource = self.resource(index)
+        resource.pointee.metaSocketEnd = end
+        resource.pointee.lossDeadline = self.reactor.now + Self.lastWordsTime
     }
 
     /// How long the data socket may take to end after the meta socket.
     private static var lastWordsTime: TimeSpan { .milliseconds(300) }
 
     /// The data socket has not ended with the meta socket.
-    func lastWordsOver(_ index: Int) { self.lose(index, .networkFailure) }
+    func lastWordsOver(_ index: Int) {
+        self.lose(index, .networkFailure(.socket(self.resource(index).pointee.metaSocketEnd)))
+    }
 
     private func lose(_ index: Int, _ loss: ConnectionLoss) {
         self.closeTransport(index, peerHasEnded: true)

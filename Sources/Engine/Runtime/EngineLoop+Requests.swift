@@ -32,6 +32,7 @@ extension EngineLoop {
                 piece: client.pointee.requests[Int(slot)].first,
                 filled: 0
             )
+            self.noteProgress(index)
             self.fillFromStage(index)
         case .readMemory: self.submitParts(index, slot)
         }
@@ -123,6 +124,7 @@ extension EngineLoop {
         where self.state.pointee.resources.contains(index) {
             self.resumePeer(index)
         }
+        if self.state.pointee.hasBufferWaiters { self.dropStalledClients() }
     }
 
     private func serveBufferWaiters(_ index: Int) {
@@ -190,6 +192,7 @@ extension EngineLoop {
         guard let payload = client.pointee.payload else { return }
         let part = self.state.pointee.pieces[payload.piece]
         guard payload.filled == Int(part.byteCount) else { return }
+        self.noteProgress(index)
         if part.next == Piece.none {
             client.pointee.payload = nil
             self.tell(index, .payloadRead(slot: payload.slot))

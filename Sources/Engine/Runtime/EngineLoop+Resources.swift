@@ -88,14 +88,10 @@ extension EngineLoop {
         resource.pointee.toldRefusal = refusal
         let reason =
             switch refusal {
-            case .handshake:
-                resource.pointee.core.lastHandshakeFailure?.text(
-                    own: resource.pointee.core.parameters.network.replicationProtocol,
-                    peer: resource.pointee.core.peerParameters
-                ) ?? "the peer asked for what this node cannot do"
+            case .handshake: resource.pointee.core.handshakeFailureText
             case .data(let refusal): refusal.text
             case .diskTooSmall: "the peer's disk is smaller than what this node exposes"
-            case .invalidState(let code): "the peer's state must not be: \(code)"
+            case .invalidState(let code): "the peer's state must not be: \(code.text)"
             }
         self.log.warn("resource \(resource.pointee.name): StandAlone: \(reason)")
     }
@@ -128,18 +124,26 @@ extension EngineLoop {
 
     private func exports(of index: Int) -> [ExportDescription] {
         let resource = self.resource(index)
+        let isAvailable = resource.pointee.core.acceptsClients
         let isPrimary = resource.pointee.core.role == .primary
+        let host = resource.pointee.name
         return resource.pointee.core.volumeIndices.map { volume in
             let snapshot = resource.pointee.core.volumeSnapshot(volume)
-            let name = "\(resource.pointee.name)/\(snapshot.number)"
+            let name = "\(host)/\(snapshot.number)"
             let sentence =
-                "\(name) is Secondary on this node; make it Primary first: "
-                + "bsradm primary \(resource.pointee.name)"
+                snapshot.state.role != .primary
+                ? isPrimary
+                    ? "\(name) was added while \(host) was Primary and has to be promoted, too: "
+                        + "bsradm primary \(host), with --force if no node has data of it"
+                    : "\(name) is Secondary on this node; make it Primary first: "
+                        + "bsradm primary \(host)"
+                : "\(name) is being made Secondary on this node by force"
             return ExportDescription(
                 identifier: UInt32(index) << 16 | UInt32(volume),
                 name: name,
                 byteCount: snapshot.sizes.exposedSectors * 512,
-                availability: isPrimary ? .available : .refused(sentence),
+                availability: isAvailable && snapshot.state.role == .primary
+                    ? .available : .refused(sentence),
                 abilities: [.trim, .writeZeroes, .multiConnection]
             )
         }

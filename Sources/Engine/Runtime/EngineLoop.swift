@@ -95,13 +95,12 @@ package final class EngineLoop {
         case .sendAbandoned(let connection, let token): self.sendAbandoned(connection, token)
         case .sendReady(let connection): self.sendReady(connection)
         case .failed(let connection, let code): self.connectionFailed(connection, code)
-        case .closed(let connection, let context): self.connectionClosed(connection, context)
+        case .closed(let connection): self.connectionClosed(connection)
         case .acceptFailed(_, let code): self.log.warn("accepting a connection failed: \(code)")
         case .fileCompleted(let file, let token, let count):
             self.fileDone(file, token, count, nil)
         case .fileFailed(let file, let token, let code): self.fileDone(file, token, 0, code)
         case .fileClosed(let file): self.fileClosed(file)
-        case .timer: break
         case .messages: for task in self.mailbox.drain() { task.body(self) }
         case .stopRequested: self.beginStop()
         case .signal: self.beginStop()
@@ -171,7 +170,7 @@ package final class EngineLoop {
         }
     }
 
-    private func connectionClosed(_ connection: ConnectionID, _ context: UInt64) {
+    private func connectionClosed(_ connection: ConnectionID) {
         let owner = self.owner(of: connection)
         self.state.pointee.owners[Int(connection.slot)] = .none
         self.releaseRetired(connection.slot)

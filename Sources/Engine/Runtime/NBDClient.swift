@@ -32,6 +32,10 @@ struct NBDClient: ~Copyable {
     var payload: IncomingPayload?
     /// What its requests hold of the payload memory.
     var buffers = BufferHolder()
+    /// Parts of replies that the kernel has not taken.
+    var repliesInFlight = 0
+    /// When the client counts as stalled, if it holds memory by a payload or by replies.
+    var stallDeadline = Instant.distantFuture
     /// Requests that wait for memory, oldest first.
     var waitingForBuffers = SlotQueue(capacity: 16)
     /// Replies that wait for room in the send queue, oldest first.
@@ -54,6 +58,9 @@ struct NBDClient: ~Copyable {
         self.stage.deallocate()
         self.requests.deallocate()
     }
+
+    /// Whether memory stays in use until the client sends or receives more.
+    var holdsUpMemory: Bool { self.payload != nil || self.repliesInFlight > 0 }
 }
 
 /// What the driver keeps for one slot of a session.

@@ -38,6 +38,8 @@ struct ResourceDriver: ~Copyable {
     var agreement = WireAgreement.none
     /// When the connection counts as lost because its meta socket has ended.
     var lossDeadline = Instant.distantFuture
+    /// How the meta socket has ended.
+    var metaSocketEnd = SocketEnd.closed
     /// Why the connection is StandAlone, as the log has it.
     var toldRefusal: ConnectionRefusal?
     var stateLog = StateLog()

@@ -22,12 +22,15 @@ struct StateLog {
             log.note("resource \(resource): role \(self.role.name) -> \(core.role.name)")
             self.role = core.role
         }
-        self.updateLink(resource, peer, core.link, core.lastLoss, log)
+        self.updateLink(resource, peer, &core, log)
         for index in core.volumeIndices {
             let snapshot = core.volumeSnapshot(index)
             let old = self.volumes.updateValue(snapshot.state, forKey: index) ?? VolumeState()
             let name = "resource \(resource) volume \(snapshot.number)"
             Self.compare(name, peer, old, snapshot.state, log)
+            if old.disk > .failed, snapshot.state.disk <= .failed, let end = snapshot.diskEnd {
+                log.warn("\(name): the disk was given up: \(end.text)")
+            }
         }
         let letter = core.link == .established ? core.agreedProtocol : nil
         if let old = self.letter, let letter, old != letter {
@@ -42,17 +45,17 @@ struct StateLog {
     private mutating func updateLink(
         _ resource: String,
         _ peer: String,
-        _ link: Link,
-        _ loss: ConnectionLoss?,
+        _ core: inout Resource,
         _ log: LoopLog
     ) {
+        let link = core.link
         guard self.link.name != link.name else { return }
         let wasOpen = self.link == .established || self.link == .handshaking
         log.note(
             "resource \(resource): connection to \(peer) \(self.link.name) -> \(link.name)"
         )
         self.link = link
-        if wasOpen, let reason = loss?.reason {
+        if wasOpen, let reason = core.lossReason {
             log.warn("resource \(resource): connection to \(peer) lost: \(reason)")
         }
     }
@@ -95,58 +98,6 @@ extension Link {
         case .handshaking: "Handshaking"
         case .established: "Connected"
         case .closing: "Closing"
-        }
-    }
-}
-
-extension ConnectionLoss {
-    /// Why the peer was lost; nil if an administrator wanted it or StandAlone says it.
-    fileprivate var reason: String? {
-        switch self {
-        case .brokenPipe: "the data socket was closed or reset"
-        case .networkFailure:
-            "the meta socket was closed or reset, a ping was not answered, or the handshake failed"
-        case .timeout: "the peer made no progress for timeout x ko-count"
-        case .protocolError(let fault): "the peer broke the protocol: \(fault)"
-        case .tearDown: "the peer disconnected"
-        case .localDiskFailed: "a flush of this node's disk failed"
-        case .disconnected, .refused: nil
-        }
-    }
-}
-
-extension Handshake.Reason {
-    /// What does not fit, with both values where they are known.
-    func text(own: ReplicationProtocol, peer: ProtocolParameters?) -> String {
-        switch self {
-        case .wrongSecret: "the peer has another shared-secret"
-        case .mismatch(.bothDiscardTheirData): "\(ParameterMismatch.bothDiscardTheirData.text)"
-        case .mismatch(let option):
-            if let peer {
-                "\(option.text) differs: ours \(option.ownValue(own)), "
-                    + "the peer's \(option.value(of: peer))"
-            } else {
-                "\(option.text) differs"
-            }
-        default: "the handshake failed: \(self)"
-        }
-    }
-}
-
-extension ParameterMismatch {
-    fileprivate func ownValue(_ letter: ReplicationProtocol) -> String {
-        self.value(of: ProtocolParameters(replicationProtocol: letter))
-    }
-
-    fileprivate func value(of parameters: ProtocolParameters) -> String {
-        switch self {
-        case .replicationProtocol: "\(parameters.replicationProtocol.name)"
-        case .afterSplitBrain0: "\(parameters.afterSplitBrain0)"
-        case .afterSplitBrain1: "\(parameters.afterSplitBrain1)"
-        case .afterSplitBrain2: "\(parameters.afterSplitBrain2)"
-        case .bothDiscardTheirData: "discard-my-data"
-        case .twoPrimaries: parameters.allowTwoPrimaries ? "yes" : "no"
-        case .integrityAlgorithm: "\(parameters.integrityAlgorithm)"
         }
     }
 }

@@ -6,8 +6,9 @@ internal import Primitives
 /// The format of one block of the activity log: 4096 bytes, big-endian, with a checksum.
 ///
 /// ```
-///   0 magic | 4 transaction number | 8 checksum | 12 kind | 14 updates | 16 slots | 18 first slot of context
-///  20 zero  | 36 update slots, 64 of 16 bits | 164 update extents, 64 of 32 bits
+///   0 magic | 4 transaction number | 8 checksum | 12 kind | 14 updates | 16 slots
+///  18 first slot of context | 20 zero
+///  36 update slots, 64 of 16 bits | 164 update extents, 64 of 32 bits
 /// 420 context: extents of 919 consecutive slots, as they were before this transaction
 /// ```
 ///

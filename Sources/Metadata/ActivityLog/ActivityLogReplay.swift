@@ -37,8 +37,8 @@ package struct ActivityLogReplay: Hashable, Sendable {
 
     /// Replays a ring.
     ///
-    /// - Parameter ring: the blocks as they lie on disk. Blocks that are missing at its end count as
-    ///   corrupt.
+    /// - Parameter ring: the blocks as they lie on disk. Blocks that are missing at its end count
+    ///   as corrupt.
     package init(ring: RawSpan, geometry: ActivityLogGeometry) {
         let survey = Survey(ring, geometry)
         self.outcome = survey.outcome

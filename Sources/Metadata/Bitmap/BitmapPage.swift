@@ -10,8 +10,8 @@ internal import Primitives
 extension BitmapGeometry {
     /// Writes the words of `slot` that page `page` holds; those beyond `words` become zero.
     ///
-    /// - Parameter memory: the page's 4096 bytes. Words of other slots in it are left alone; words that
-    ///   belong to no bit of any slot are the caller's to clear.
+    /// - Parameter memory: the page's 4096 bytes. Words of other slots in it are left alone; words
+    ///   that belong to no bit of any slot are the caller's to clear.
     package func encode(
         _ words: UnsafeBufferPointer<UInt64>,
         slot: Int,
@@ -34,8 +34,8 @@ extension BitmapGeometry {
     /// Reads the words of `slot` that page `page` holds into `words`; those beyond `words` are
     /// ignored.
     ///
-    /// - Parameter bitCount: the bits the volume has. Bits beyond may be set on disk and are dropped:
-    ///   replaying an activity log marks whole extents.
+    /// - Parameter bitCount: the bits the volume has. Bits beyond may be set on disk and are
+    ///   dropped: replaying an activity log marks whole extents.
     package func decode(
         _ bytes: RawSpan,
         slot: Int,
@@ -56,26 +56,6 @@ extension BitmapGeometry {
             place.word += 1
             place.indexInPage += self.slotCount
         }
-    }
-
-    /// The number of bits set for `slot` in page `page`, without those beyond `bitCount`.
-    package func countSetBits(
-        in bytes: RawSpan,
-        slot: Int,
-        page: UInt64,
-        bitCount: UInt64
-    ) -> Int {
-        invariant(bytes.byteCount >= Self.pageBytes, "a whole page")
-        let reader = MetadataReader(bytes)
-        var place = self.firstPlace(of: slot, page: page)
-        var count = 0
-        while place.indexInPage < 1024 {
-            let half = reader.little32(at: place.indexInPage * 4) & Self.mask(place.word, bitCount)
-            count += half.nonzeroBitCount
-            place.word += 1
-            place.indexInPage += self.slotCount
-        }
-        return count
     }
 
     /// Sets every bit of `memory`, a part of the area, and returns how many were clear before.

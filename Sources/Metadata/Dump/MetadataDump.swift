@@ -2,9 +2,9 @@
 
 /// The text that `dump-md` prints and `restore-md` reads.
 ///
-/// ``head(of:header:)``, then each bitmap through ``BitmapText``, then ``tail(setBits:)``. The text equals
-/// that of drbdmeta 9.22 byte for byte, except that v08 flags are those of the superblock (drbdmeta
-/// prints 0) and `members`, which it does not know, is printed where set.
+/// ``head(of:header:)``, then each bitmap through ``BitmapText``, then ``tail(setBits:)``. The text
+/// equals that of drbdmeta 9.22 byte for byte, except that v08 flags are those of the superblock
+/// (drbdmeta prints 0) and `members`, which it does not know, is printed where set.
 package enum MetadataDump {
     /// What the comment on top says about the dump.
     package struct Header: Hashable, Sendable {
@@ -90,7 +90,8 @@ package enum MetadataDump {
             text += """
                 #
                 ### Device seems to have been resized!
-                ### It had \(former) bytes when its meta data was written; positions are of that time.
+                ### It had \(former) bytes when its meta data was written; \
+                positions are of that time.
                 ### Use check-resize to move the meta data.
                 #
 

@@ -160,7 +160,8 @@ package enum LayoutFault: Error, Hashable, Sendable, CustomStringConvertible {
         case .slotBeyondEnd(let index, let bytes):
             "slot \(index) begins beyond the end of the device, which has \(bytes) bytes"
         case .areasDoNotFit(let bytes, let needed):
-            "activity log and bitmap do not fit: the device has \(bytes) bytes, \(needed) are needed"
+            "activity log and bitmap do not fit: the device has \(bytes) bytes, "
+                + "\(needed) are needed"
         }
     }
 }

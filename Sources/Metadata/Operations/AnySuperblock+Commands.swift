@@ -57,8 +57,8 @@ extension Superblock {
     /// The entry becomes one of a node that was never seen; such entries all carry the generation
     /// the volume began with, if any.
     ///
-    /// - Returns: the slot that has become free. Whoever gets it next may differ anywhere, so all its
-    ///   bits are to be set.
+    /// - Returns: the slot that has become free. Whoever gets it next may differ anywhere, so all
+    ///   its bits are to be set.
     package mutating func forgetPeer(_ node: UInt8) -> UInt8? {
         let slot = self[peer: node].bitmapSlot
         var entry = Peer()

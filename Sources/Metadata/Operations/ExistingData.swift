@@ -132,8 +132,8 @@ package struct ExistingDataVerdict: Hashable, Sendable {
 
     /// Judges `data` on a device that is to hold metadata as `layout` has it.
     ///
-    /// - Parameter ignoresChecks: the user asked for it. A file system that would lose its end is still
-    ///   refused.
+    /// - Parameter ignoresChecks: the user asked for it. A file system that would lose its end is
+    ///   still refused.
     package init(_ data: ExistingData, layout: Layout, ignoresChecks: Bool) {
         switch data {
         case .nothing:

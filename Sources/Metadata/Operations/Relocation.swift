@@ -29,8 +29,8 @@ package struct Relocation: Hashable, Sendable {
 
     /// Plans the move of `metadata` to a device that has now `deviceBytes`.
     ///
-    /// - Throws: ``LayoutFault`` if it would not fit, or ``LayoutFault/deviceTooSmall(_:)`` if the device
-    ///   has not grown: what was at its end is gone.
+    /// - Throws: ``LayoutFault`` if it would not fit, or ``LayoutFault/deviceTooSmall(_:)`` if the
+    ///   device has not grown: what was at its end is gone.
     package init(_ metadata: StoredMetadata, toDeviceBytes deviceBytes: UInt64) throws(LayoutFault)
     {
         let old = metadata.layout

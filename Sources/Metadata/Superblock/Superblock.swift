@@ -134,8 +134,8 @@ extension Superblock {
 
     /// Reads a block of 4096 bytes.
     ///
-    /// - Throws: ``SuperblockFault`` if it is no v09 superblock or a number is out of bounds. Where the
-    ///   areas lie is checked by ``StoredMetadata``.
+    /// - Throws: ``SuperblockFault`` if it is no v09 superblock or a number is out of bounds. Where
+    ///   the areas lie is checked by ``StoredMetadata``.
     package init(decoding bytes: RawSpan) throws(SuperblockFault) {
         guard bytes.byteCount >= Self.byteCount else { throw .truncated(bytes.byteCount) }
         let reader = MetadataReader(bytes)

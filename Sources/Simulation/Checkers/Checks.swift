@@ -26,6 +26,9 @@ package final class Checks {
     private var seen: [[Seen]]
     /// By node and volume: when an operation of its disk has failed last.
     private var diskFailures: [[LastFailure]]
+    /// By node and volume: the only good copy, at the peer of this Primary, may have lost
+    /// something.
+    private var onlyCopyFailed: [[Bool]]
     /// Of the probes only, so that they change nothing else.
     private var random = SeededRandom(seed: 1)
     private var stepsToProbe: UInt64 = 50
@@ -41,13 +44,17 @@ package final class Checks {
             repeating: Array(repeating: LastFailure(), count: sectors.count),
             count: 2
         )
+        self.onlyCopyFailed = Array(
+            repeating: Array(repeating: false, count: sectors.count),
+            count: 2
+        )
         self.seen = Array(repeating: Array(repeating: Seen(), count: sectors.count), count: 2)
     }
 
     private var volumes: Range<Int> { self.world.configuration.volumes.indices }
 
     private func report(_ fault: String?, _ checker: String) {
-        if let fault { self.world.violated("\(checker): \(fault)") }
+        if let fault, !self.world.isHostile { self.world.violated("\(checker): \(fault)") }
     }
 
     // MARK: The application
@@ -78,6 +85,7 @@ package final class Checks {
         }
         let isReplicating =
             self.world.isReplicating(node, write.volume)
+            && !self.hasGivenUp(1 - node, write.volume)
             && !self.diskFailures[1 - node][Int(write.volume)].isAfter(write.submittedAt)
         let peerIsOnlyCopy = own != .upToDate
         if isReplicating {
@@ -94,9 +102,14 @@ package final class Checks {
         }
         if own == .upToDate, state.connection < .connected || state.peerDisk < .inconsistent {
             self.generations.diverged(node, Int(write.volume))
-        } else if own < .inconsistent, isReplicating {
+        } else if own < .inconsistent, isReplicating, self.world.shareTransport {
             self.generations.diverged(1 - node, Int(write.volume))
         }
+    }
+
+    /// Whether a node that lives has given up a disk; the news may be on its way.
+    private func hasGivenUp(_ node: Int, _ volume: UInt16) -> Bool {
+        self.world.nodes[node].isUp && self.world.state(node, volume).disk <= .failed
     }
 
     /// A read is about to be submitted; nil if the node is not Primary.
@@ -187,6 +200,11 @@ package final class Checks {
         self.diskFailures[node][volume].step = self.world.steps
         self.promises.lost(node, volume: volume, leaving: .power)
         self.sessions.lostOrder(node, volume)
+        if self.sessions.current[1 - node] != nil,
+            self.world.state(1 - node, UInt16(volume)).disk != .upToDate
+        {
+            self.onlyCopyFailed[1 - node][volume] = true
+        }
     }
 
     /// The state of a node may have changed.
@@ -208,6 +226,13 @@ package final class Checks {
                 // What an error has cost a Primary that has the only good copy is gone.
                 self.beginSession(node)
             }
+            if self.onlyCopyFailed[node][Int(index)], state.connection >= .connected,
+                state.peerDisk == .upToDate
+            {
+                // So is what it has cost a Primary whose peer has it.
+                self.onlyCopyFailed[node][Int(index)] = false
+                if self.sessions.current[node] != nil { self.beginSession(node) }
+            }
             if old.connection != state.connection {
                 self.connectionChanged(node, Int(index), from: old, to: state)
             }
@@ -225,9 +250,18 @@ package final class Checks {
     private func connectionChanged(_ node: Int, _ volume: Int, from old: Seen, to new: VolumeState)
     {
         switch new.connection {
-        case .wfBitMapS, .startingSyncS: self.promises.becameSource(node, volume)
+        case .wfBitMapS, .startingSyncS:
+            self.promises.becameSource(node, volume)
+            if old.connection < .connected, self.sessions.current[1 - node] != nil {
+                // The Primary is its target, and writes here from now on.
+                self.sessions.separated(node, volume)
+            }
         case .syncTarget, .pausedSyncT:
             guard old.connection != .syncTarget, old.connection != .pausedSyncT else { return }
+            if self.generations.givesUp(node, volume) {
+                // The volume goes back, others of the resource may not.
+                self.sessions.lostOrder(1 - node, volume)
+            }
             self.report(self.generations.becameTarget(node, volume), "generations")
             self.checkCoverage([.survives, .survives])
         case .connected:
@@ -264,7 +298,9 @@ package final class Checks {
         for volume in self.volumes {
             let state = self.world.state(number, UInt16(volume))
             let isOwn = state.disk == .upToDate
-            let source = self.world.nodes[isOwn ? number : 1 - number].disks[volume].data
+            // Without a peer that has current data, whatever disk there is here is read.
+            let readsPeer = !isOwn && state.connection >= .connected && state.peerDisk == .upToDate
+            let source = self.world.nodes[readsPeer ? 1 - number : number].disks[volume].data
             base.append(source.current)
             if isOwn {
                 if self.seen[number][volume].disk == .inconsistent {
@@ -300,6 +336,7 @@ package final class Checks {
         _ disks: [(SimulatedDisk, SimulatedMetadata)],
         losingPower: Bool
     ) {
+        if self.world.isHostile { return }
         let members = self.volumes.filter {
             disks[$0].1.current.isConsistent
         }
@@ -316,11 +353,13 @@ package final class Checks {
     }
 
     private func checkCoverage(_ fates: [CoverageCheck.Fate]) {
+        if self.world.isHostile { return }
         self.report(CoverageCheck.fault(self.world, fates, &self.random), "coverage")
     }
 
     /// Called after every event: now and then asks what would be if nodes crashed.
     func probe() {
+        if self.world.isHostile { return }
         self.stepsToProbe -= 1
         guard self.stepsToProbe == 0, self.world.violations.isEmpty else { return }
         self.stepsToProbe = 20 + self.random.below(400)

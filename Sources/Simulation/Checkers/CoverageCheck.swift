@@ -86,7 +86,9 @@ struct CoverageCheck {
         return Side(
             content: data.current,
             metadata: metadata,
+            // Metadata that was never attached counts as all different.
             needsFullSync: peer?.flags.contains(.fullSync) == true
+                || metadata.current.superblock?.effectiveSectors ?? 0 == 0
         )
     }
 }

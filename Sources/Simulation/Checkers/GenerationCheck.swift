@@ -29,6 +29,14 @@ package final class GenerationCheck {
         self.isDiscardable[node][volume] = discards
     }
 
+    /// Whether `target` is about to lose writes that its administrator gave up.
+    func givesUp(_ target: Int, _ volume: Int) -> Bool {
+        let own = self.known[target][volume]
+        let source = self.known[1 - target][volume]
+        return self.isDiscardable[target][volume]
+            && (0...1).contains { own[$0] > source[$0] }
+    }
+
     /// `target` is about to be overwritten with the data of the other node.
     ///
     /// Returns what would be lost; nil if nothing.

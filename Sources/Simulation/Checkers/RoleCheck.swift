@@ -11,7 +11,7 @@ struct RoleCheck {
             nodes[0].transport === nodes[1].transport
         else { return nil }
         for index in nodes[0].core.volumeIndices {
-            let states = nodes.map { $0.core.volumeSnapshot(index).state.connection }
+            let states = nodes.map { world.state($0.number, index).connection }
             if states.allSatisfy({ $0 >= .connected }) {
                 return "both nodes are Primary and volume \(index) is connected"
             }

@@ -109,13 +109,13 @@ package final class Transport {
     ///
     /// The data socket's last words are awaited for a while.
     private func ended(_ receiver: Int, _ socket: PacketSocket) {
-        if socket == .data { return self.lose(receiver, .brokenPipe) }
+        if socket == .data { return self.lose(receiver, .brokenPipe(.closed)) }
         self.world.schedule(after: .milliseconds(300)) { [self] in
-            if self.isOpen[receiver] { self.lose(receiver, .networkFailure) }
+            if self.isOpen[receiver] { self.lose(receiver, .networkFailure(.socket(.closed))) }
         }
     }
 
-    private func lose(_ node: Int, _ loss: ConnectionLoss) {
+    func lose(_ node: Int, _ loss: ConnectionLoss) {
         guard self.isOpen[node] else { return }
         self.isOpen[node] = false
         self.world.nodes[node].transport = nil
@@ -155,7 +155,8 @@ package final class Transport {
         guard tellsNodes else { return }
         for node in 0...1 {
             let loss: ConnectionLoss =
-                self.world.random.chance(1, in: 2) ? .brokenPipe : .networkFailure
+                self.world.random.chance(1, in: 2)
+                ? .brokenPipe(.closed) : .networkFailure(.socket(.closed))
             self.world.schedule(after: self.world.networkDelay() * 10) { [self] in
                 self.lose(node, loss)
             }

@@ -30,7 +30,7 @@ extension RandomWorld {
             self.command(.disconnect(force: self.random.chance(1, in: 3)), node)
         case .detach:
             self.command(.detach(volume: volume, force: self.random.chance(1, in: 3)), node)
-        case .outdate: self.command(.outdate, node)
+        case .outdate: self.command(.outdate(volume: volume), node)
         case .invalidate: self.discard(node, volume, .invalidate(volume: volume), node)
         case .invalidateRemote:
             self.discard(1 - node, volume, .invalidateRemote(volume: volume), node)

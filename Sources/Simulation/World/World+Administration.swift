@@ -91,7 +91,11 @@ extension World {
             && self.state(node, volume).connection >= .connected
     }
 
+    /// The state of a volume; that of a Diskless one while it is not configured.
     package func state(_ node: Int, _ volume: UInt16 = 0) -> VolumeState {
-        self.nodes[node].core.volumeSnapshot(volume).state
+        guard self.nodes[node].core.volumeIndex(ofNumber: volume) != nil else {
+            return VolumeState()
+        }
+        return self.nodes[node].core.volumeSnapshot(volume).state
     }
 }

@@ -31,6 +31,15 @@ package final class World {
     /// Changes a packet that has arrived, as a peer that breaks the protocol would have sent it:
     /// the receiver's number, the packet, the sectors of its payload.
     package var tampering: ((Int, inout Packet, inout Int) -> Void)?
+    /// Changes the bytes of a packet's head that has arrived: the receiver's number, the socket,
+    /// the bytes.
+    ///
+    /// With it packets may be undecodable, and nothing is checked any more but that the nodes live.
+    package var corrupting: ((Int, PacketSocket, inout [UInt8]) -> Void)? {
+        didSet { if self.corrupting != nil { self.isHostile = true } }
+    }
+    /// Whether a node has got packets that no honest peer would have sent.
+    package private(set) var isHostile = false
     /// Gets a line for everything that happens.
     package var log: ((String) -> Void)?
 

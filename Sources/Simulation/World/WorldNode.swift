@@ -54,22 +54,31 @@ package final class WorldNode {
     // MARK: Life
 
     /// Starts the process: volumes are configured and their disks attached.
-    package func start(attaching: Bool = true) {
+    ///
+    /// With `volumes` only so many of them; the others may be added later.
+    package func start(attaching: Bool = true, volumes: Int? = nil) {
         invariant(!self.isUp, "only a node that is down starts")
         self.isUp = true
         self.troubles = Array(repeating: DiskTrouble(), count: self.disks.count)
         self.replies = [:]
         self.world.note("node \(self.number) starts")
         self.core = Resource(parameters: self.world.parameters, seed: self.world.random.next())
-        for (index, _) in self.disks.enumerated() {
-            let added = self.core.addVolume(
-                number: UInt16(index),
-                minor: UInt32(index),
-                parameters: self.world.diskParameters
-            )
-            invariant(added == UInt16(index), "volumes have the numbers of their places")
-            if attaching { self.attach(UInt16(index)) }
+        for index in 0..<UInt16(volumes ?? self.disks.count) {
+            self.addVolume(index)
+            if attaching { self.attach(index) }
         }
+    }
+
+    /// Configures the next volume.
+    package func addVolume(_ index: UInt16) {
+        let added = self.core.addVolume(
+            number: index,
+            minor: UInt32(index),
+            parameters: self.world.diskParameters,
+            into: &self.actions
+        )
+        invariant(added == index, "volumes have the numbers of their places")
+        self.applyActions()
     }
 
     /// The process dies, and with `losingPower` the caches of the disks.
@@ -391,6 +400,11 @@ package final class WorldNode {
     var acceptsPackets: Bool { self.core.acceptsPeerRequests }
 
     func receive(_ socket: PacketSocket, _ head: [UInt8], _ trailing: Trailing) {
+        if self.world.isHostile {
+            var head = head
+            self.world.corrupting?(self.number, socket, &head)
+            return self.receiveForged(socket, head)
+        }
         let frame: PacketFrame
         do throws(WireError) {
             frame = try self.decode(socket, head)
@@ -399,20 +413,23 @@ package final class WorldNode {
         }
         invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
         switch trailing {
-        case .bytes(let bytes):
-            bytes.withUnsafeBytes { bytes in
-                self.core.receiveBitmap(
-                    volume: frame.header.volume,
-                    frame.packet,
-                    bytes: bytes,
-                    at: self.world.now,
-                    into: &self.actions
-                )
-            }
-            self.applyActions()
+        case .bytes(let bytes): self.deliver(frame, bitmap: bytes)
         case .payload(let content): self.deliver(socket, frame, content)
         case .none: self.deliver(socket, frame, nil)
         }
+    }
+
+    func deliver(_ frame: PacketFrame, bitmap bytes: [UInt8]) {
+        bytes.withUnsafeBytes { bytes in
+            self.core.receiveBitmap(
+                volume: frame.header.volume,
+                frame.packet,
+                bytes: bytes,
+                at: self.world.now,
+                into: &self.actions
+            )
+        }
+        self.applyActions()
     }
 
     private func deliver(_ socket: PacketSocket, _ frame: PacketFrame, _ payload: [Content]?) {

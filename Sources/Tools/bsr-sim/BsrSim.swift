@@ -30,6 +30,9 @@ struct BsrSim: ParsableCommand {
     @Flag(help: "Print everything that happens.")
     var trace = false
 
+    @Flag(help: "Worlds whose packets are changed and made up at random: does a node stop?")
+    var hostile = false
+
     @Option(help: "A deliberate fault, to see that a check notices it.")
     var mutation: Mutation?
 
@@ -39,10 +42,31 @@ struct BsrSim: ParsableCommand {
         guard let range = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else {
             throw ValidationError("say which worlds to run: --seeds 0..<100 or --seed 7")
         }
+        if self.hostile { return try self.runHostileWorlds(range) }
         var report = Report()
         for seed in range { report.add(self.runWorld(seed)) }
         say(report.text)
         if report.failedSeeds > 0 { throw ExitCode(1) }
+    }
+
+    private func runHostileWorlds(_ seeds: Range<UInt64>) throws {
+        var failed = 0
+        var changed = 0
+        var forged = 0
+        for seed in seeds {
+            let world = HostileWorld(seed: seed, log: self.trace ? { say($0) } : nil)
+            if let fault = world.run() {
+                say("seed \(seed): \(fault)")
+                failed += 1
+            }
+            changed += world.peer.changed
+            forged += world.peer.forged
+        }
+        say(
+            "\(seeds.count) hostile worlds, \(failed) with a fault; "
+                + "\(changed) packets changed, \(forged) made up"
+        )
+        if failed > 0 { throw ExitCode(1) }
     }
 
     private func runWorld(_ seed: UInt64) -> RandomWorld {

@@ -114,7 +114,9 @@ struct Administrator {
         var exitCode: Int32 = 0
         for target in targets {
             do throws(UsageError) {
-                commands += try self.commands(verb, target, backend)
+                let own = try self.commands(verb, target, backend)
+                if !self.invocation.isDryRun, verb != .resize { try Self.refuseNewSizes(own) }
+                commands += own
             } catch {
                 // One faulty resource does not keep the others down.
                 guard verb == .up || verb == .adjust else { throw error }
@@ -158,6 +160,23 @@ struct Administrator {
         }
         let names = target.view.optionsWithoutEffect
         if let notice = OptionTable.notice(names, of: target.name) { Self.complain(notice) }
+    }
+
+    /// Refuses all of a resource's commands before one is carried out if it would give a running
+    /// volume a new size.
+    private static func refuseNewSizes(_ commands: [BackendCommand]) throws(UsageError) {
+        let resizes = commands.filter { $0.arguments.first == "resize" }
+        guard !resizes.isEmpty else { return }
+        let lines = resizes.map { command in
+            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine uses, "
+                + "and a running volume cannot get another size yet"
+        }
+        throw UsageError(
+            (lines + ["Nothing of it was changed. Put the former 'size' back."]).joined(
+                separator: "\n"
+            ),
+            exitCode: ExitCode.configuration
+        )
     }
 
     /// What the engine has of `target`; nil if it has nothing.

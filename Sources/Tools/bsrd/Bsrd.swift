@@ -11,9 +11,9 @@ struct Bsrd: ParsableCommand {
         commandName: "bsrd",
         abstract: "The bsr engine: serves volumes over NBD and mirrors each write to the peer.",
         discussion: """
-            Runs in the foreground, logs to stderr and starts with nothing configured; bsradm up brings \
-            resources up. It is ready when its control socket, RUN-DIR/bsrd.sock, answers. NBD clients \
-            connect to RUN-DIR/nbd.sock, or to the addresses of --nbd-listen.
+            Runs in the foreground, logs to stderr and starts with nothing configured; bsradm up \
+            brings resources up. It is ready when its control socket, RUN-DIR/bsrd.sock, answers. \
+            NBD clients connect to RUN-DIR/nbd.sock, or to the addresses of --nbd-listen.
 
             Exit code: 0 ended in good order, 20 it could not start, 64 wrong command line.
             """,

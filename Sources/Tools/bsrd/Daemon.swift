@@ -20,6 +20,8 @@ struct Daemon {
             note: { logger.info("\($0)") },
             warn: { logger.warning("\($0)") }
         )
+        // A file that may not grow is an error of that disk, not the end of the engine.
+        signal(SIGXFSZ, SIG_IGN)
         let claim = try RunDirectory.claim(self.runDirectory, for: EngineControl.self)
         let loop = try EngineLoop(
             EngineConfiguration(nodeName: self.nodeName, nbdAddresses: try self.nbdAddresses()),

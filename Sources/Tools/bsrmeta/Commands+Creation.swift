@@ -58,7 +58,8 @@ extension Session {
                 """
                 You want me to create a \(new) style flexible-size internal meta data block.
                 There appears to be a \(old) flexible-size internal meta data block
-                already in place on \(self.file.path) at byte offset \(present.layout.superblockPosition)
+                already in place on \(self.file.path) at byte offset \
+                \(present.layout.superblockPosition)
                 """
             )
         } else if old == new {

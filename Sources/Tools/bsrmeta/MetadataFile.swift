@@ -18,7 +18,8 @@ final class MetadataFile {
 
     /// Opens and locks `path`: for changes exclusively, to read shared, with `force` not.
     ///
-    /// - Throws: ``Failure`` with status 20 if it cannot be opened, is something else, or is in use.
+    /// - Throws: ``Failure`` with status 20 if it cannot be opened, is something else, or is in
+    ///   use.
     init(_ path: String, forWriting: Bool, force: Bool, isDryRun: Bool) throws(Failure) {
         self.path = path
         self.isDryRun = isDryRun

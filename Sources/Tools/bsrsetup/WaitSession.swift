@@ -23,6 +23,7 @@ struct WaitSession {
         let deadline: Deadline? = seconds > 0 ? .after(.seconds(seconds)) : nil
         var differ = EventDiffer()
         var isComplete = false
+        var told: String?
         var client = try ControlClient<EngineControl>(path: self.path)
         try client.send(.events(resource: name))
         while let reply = try client.nextReply(until: deadline) {
@@ -40,14 +41,16 @@ struct WaitSession {
             if case .initialStateEnd = payload { isComplete = true }
             guard isComplete else { continue }
             let resource = differ.resources.first { $0.name == name }
-            switch self.condition.judge(resource) {
+            let verdict = self.condition.judge(resource)
+            if let obstacle = resource.flatMap(self.condition.obstacle), obstacle != told {
+                told = obstacle
+                let prefix = verdict == .hopeless ? "waits no longer: " : "waits: "
+                SetupTool.complain("\(name): \(prefix)\(obstacle)")
+            }
+            switch verdict {
             case .reached: return 0
             case .pending: break
-            case .hopeless:
-                for line in resource.map(self.condition.hindrances) ?? [] {
-                    SetupTool.complain(line)
-                }
-                return Self.notReached
+            case .hopeless: return Self.notReached
             case .unknownObject:
                 let code = ControlCode.failure(.resourceUnknown)
                 let outcome = CommandOutcome(code, [], about: self.invocation.objectName)
@@ -55,6 +58,7 @@ struct WaitSession {
                 return outcome.exitCode
             }
         }
+        SetupTool.complain("\(name): gave up after \(seconds) s (--wfc-timeout)")
         return Self.notReached
     }
 }

@@ -14,8 +14,6 @@ package enum NBDMagic {
 
 /// Sizes and limits of NBD's messages, in bytes.
 package enum NBDLimits {
-    /// Two magic numbers and the handshake flags.
-    package static var greetingByteCount: Int { 18 }
     package static var clientFlagsByteCount: Int { 4 }
     package static var optionHeaderByteCount: Int { 16 }
     package static var optionReplyHeaderByteCount: Int { 20 }

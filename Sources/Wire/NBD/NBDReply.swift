@@ -31,19 +31,6 @@ package enum NBDReply {
         return writer.count
     }
 
-    /// A structured reply to a read of which everything is zero; nothing follows it.
-    package static func encodeHole(
-        cookie: UInt64,
-        offset: UInt64,
-        byteCount: UInt32,
-        into memory: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        var writer = Self.chunk(.offsetHole, cookie, byteCount: 12, memory)
-        writer.bigEndian(offset)
-        writer.bigEndian(byteCount)
-        return writer.count
-    }
-
     /// A structured error with a sentence for the user of the client, and the offset of the byte
     /// that could not be served if it is known.
     package static func encodeError(
@@ -85,7 +72,6 @@ package enum NBDReply {
 
     private enum ChunkType: UInt16 {
         case offsetData = 1
-        case offsetHole = 2
         case blockStatus = 5
         case error = 0x8001
         case errorOffset = 0x8002

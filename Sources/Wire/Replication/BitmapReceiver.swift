@@ -25,9 +25,6 @@ package struct BitmapReceiver: Hashable, Sendable, BitwiseCopyable {
         self.byteLimit = BitmapTransfer.byteLimit(under: agreement)
     }
 
-    /// The largest number of bytes that may trail a packet.
-    package static let trailingByteLimit = 4088
-
     /// Merges `packet`, which the bytes `trailing` follow, into `words`.
     ///
     /// After an error bits of the packet may have been merged, and the connection ends; that they

@@ -300,9 +300,6 @@ package struct VerifyResult: Hashable, Sendable, BitwiseCopyable {
         self.byteCount = byteCount
         self.sequenceNumber = sequenceNumber
     }
-
-    /// Whether the blocks differ: every other code counts as equal or skipped.
-    package var isOutOfSync: Bool { self.code == Self.outOfSync }
 }
 
 extension BlockAck {

@@ -56,7 +56,7 @@ struct GenerationWorld {
         if self.random.chance(1, in: 2) {
             self.nodes[0].generations.startNew(self.random.next(), role: .secondary)
             let current = self.nodes[0].generations.current
-            self.nodes[0].generations.declareEqual()
+            self.nodes[0].generations.bitmap = .empty
             self.nodes[1].generations.adopt(current, role: .secondary)
             for index in 0..<2 {
                 self.nodes[index].disk = .upToDate

@@ -204,40 +204,6 @@ import Testing
         #expect(counts == [919, 919, 162, 919])
         let number = log.transactionNumber
         #expect(number == 4)
-        log.suspend()
-        log.writeEmptyTransactions(8)
-        _ = Self.settle(&log, &clock)
-        let after = log.transactionNumber
-        #expect(after == 12)
-        let waits = log.begin(request: 9, range: Self.range(1))
-        #expect(waits == .wait)
-        log.resume()
-        let resumed = Self.settle(&log, &clock)
-        #expect(resumed == [9])
-    }
-
-    @Test func `everything becomes cold only when quiet and flushed`() {
-        var log = ActivityLog(slotCount: 67, requestCapacity: 4)
-        var clock = FlushClock()
-        _ = log.begin(request: 0, range: Self.range(3, 2))
-        _ = Self.settle(&log, &clock)
-        let referenced = log.markAllCold(flushes: clock)
-        #expect(!referenced)
-        log.end(range: Self.range(3, 2), flushes: clock)
-        let unflushed = log.markAllCold(flushes: clock)
-        #expect(!unflushed)
-        clock.start()
-        clock.complete()
-        let quiet = log.markAllCold(flushes: clock)
-        #expect(quiet)
-        let used = log.usedSlotCount
-        #expect(used == 0)
-        log.setWritesUpdates(false)
-        _ = log.begin(request: 1, range: Self.range(3))
-        let resumed = Self.settle(&log, &clock)
-        #expect(resumed == [1])
-        let written = log.transactionsWritten
-        #expect(written == 1)
     }
 
     @Test(arguments: 0..<60)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 
 /// A client of an NBD export on a unix socket, with simple replies.
 ///
@@ -35,32 +36,13 @@ final class NBDConnection {
     private static let request: UInt32 = 0x2560_9513
     private static let simpleReply: UInt32 = 0x6744_6698
 
-    private let descriptor: Int32
+    private let socket: BlockingSocket
 
     /// Connects and asks for `export`.
     init(socketPath: String, export: String) throws(Failure) {
-        self.descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var time = timeval(tv_sec: 30, tv_usec: 0)
-        setsockopt(
-            self.descriptor,
-            SOL_SOCKET,
-            SO_RCVTIMEO,
-            &time,
-            socklen_t(MemoryLayout<timeval>.size)
-        )
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: socketPath.utf8) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else { throw .ended }
+        do { self.socket = try .connected(toSocket: socketPath) } catch { throw .ended }
         try self.negotiate(export)
     }
-
-    deinit { close(self.descriptor) }
 
     private func negotiate(_ export: String) throws(Failure) {
         let greeting = try self.receive(18)
@@ -124,32 +106,18 @@ final class NBDConnection {
     }
 
     private func send(_ bytes: [UInt8]) throws(Failure) {
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(
-                    self.descriptor,
-                    $0.baseAddress.map { $0 + done },
-                    bytes.count - done,
-                    Int32(MSG_NOSIGNAL)
-                )
-            }
-            guard count > 0 else { throw .ended }
-            done += count
-        }
+        do { try self.socket.send(bytes) } catch { throw .ended }
     }
 
     private func receive(_ byteCount: Int) throws(Failure) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: byteCount)
-        var done = 0
-        while done < byteCount {
-            let count = bytes.withUnsafeMutableBytes {
-                recv(self.descriptor, $0.baseAddress.map { $0 + done }, byteCount - done, 0)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(byteCount)
+        while bytes.count < byteCount {
+            switch self.socket.receive(byteCount - bytes.count) {
+            case .bytes(let part): bytes += part
+            case .nothing: throw .silent
+            case .endOfStream, .reset: throw .ended
             }
-            if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EAGAIN { throw .silent }
-            guard count > 0 else { throw .ended }
-            done += count
         }
         return bytes
     }

@@ -6,7 +6,7 @@
 //
 // A client and a server share one loop. The client keeps eight 4 KiB writes in flight; the server
 // receives header and payload, writes the payload to a file, reads it back, and answers with a
-// copied header and the payload. A timer is moved with every request.
+// copied header and the payload.
 
 import CAllocationCounter
 import Foundation
@@ -24,7 +24,6 @@ struct Server {
     let near: ConnectionID
     let far: ConnectionID
     let file: FileID
-    let timer: TimerID
     let header: UnsafeMutableRawBufferPointer
     let reply: UnsafeMutableRawBufferPointer
     let payload: UnsafeMutableRawBufferPointer
@@ -60,7 +59,7 @@ struct Server {
             check(count == payloadByteCount)
             if token & 1 == 0 { self.read(token | 1) } else { self.answer(token) }
         case .sent(self.far, let token): self.reactor.buffers.release(Self.buffer(token))
-        case .sent, .timer, .sendReady: break
+        case .sent, .sendReady: break
         default: fail("unexpected event")
         }
     }
@@ -87,7 +86,6 @@ struct Server {
                 token: token
             )
         )
-        self.reactor.arm(self.timer, at: self.reactor.now + .seconds(5))
         self.receiveHeader()
     }
 
@@ -143,7 +141,6 @@ func run(_ folder: String, _ mode: IOMode) throws {
         near: try reactor.adopt(ends[0]),
         far: try reactor.adopt(ends[1]),
         file: try reactor.open(path, options),
-        timer: try reactor.makeTimer(token: 0),
         header: .allocate(byteCount: headerByteCount, alignment: 16),
         reply: .allocate(byteCount: headerByteCount + payloadByteCount, alignment: 16),
         payload: .allocate(byteCount: payloadByteCount, alignment: 4096)

@@ -34,7 +34,7 @@ struct NBDCodecTests {
             NBDOptionReply.encodeGreeting([.fixedNewstyle, .noZeroes], into: $0)
         }
         #expect(greeting == self.bytes("4e42444d41474943 49484156454f5054 0003"))
-        #expect(greeting.count == NBDLimits.greetingByteCount)
+        #expect(greeting.count == 18)
         for zeroes in [true, false] {
             let answer = self.encoded {
                 NBDOptionReply.encodeExportName(
@@ -104,11 +104,6 @@ struct NBDCodecTests {
             self.encoded {
                 NBDReply.encodeData(cookie: cookie, offset: 0x1000, byteCount: 512, into: $0)
             } == self.bytes("668e33ef 0001 0001 \(echoed) 00000208 0000000000001000")
-        )
-        #expect(
-            self.encoded {
-                NBDReply.encodeHole(cookie: cookie, offset: 0x1000, byteCount: 512, into: $0)
-            } == self.bytes("668e33ef 0001 0002 \(echoed) 0000000c 0000000000001000 00000200")
         )
         #expect(
             self.encoded { NBDReply.encodeError(cookie: cookie, .invalid, "no", into: $0) }

@@ -13,7 +13,8 @@ func transferred(
 ) -> [(packet: Packet, bytes: [UInt8])] {
     var sender = BitmapSender(bitCount: bitCount, compresses: compresses, under: agreement)
     var packets: [(packet: Packet, bytes: [UInt8])] = []
-    var memory = [UInt8](repeating: 0xaa, count: BitmapReceiver.trailingByteLimit)
+    // No packet of a transfer is longer.
+    var memory = [UInt8](repeating: 0xaa, count: 4088)
     while let next = memory.withUnsafeMutableBytes({ sender.next(of: words.span, into: $0) }) {
         packets.append((next.packet, Array(memory[..<next.trailing])))
     }

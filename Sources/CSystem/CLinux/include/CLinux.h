@@ -34,9 +34,6 @@ int clinux_device_byte_count(int descriptor, uint64_t *bytes);
 // Discards a range of an open block device (BLKDISCARD); what it reads afterwards is undefined.
 int clinux_device_discard(int descriptor, uint64_t offset, uint64_t length);
 
-// The bytes in a socket's send buffer that the peer has not acknowledged (SIOCOUTQ).
-int clinux_unacknowledged_byte_count(int descriptor);
-
 // Whether a TCP socket is closed by a reset or by both ends: 1 or 0 (TCP_INFO).
 int clinux_is_tcp_closed(int descriptor);
 

@@ -25,7 +25,7 @@ package struct Compressor: ~Copyable {
             self.method = .zstd(
                 try ZstdCompressor(level: plugin?.level ?? 1, windowLog: type.zstdWindowLog)
             )
-        case .lz4: self.method = .lz4(try LZ4Compressor())
+        case .lz4: self.method = .lz4(try LZ4Compressor(level: Int(plugin?.level ?? 1)))
         }
     }
 

@@ -42,17 +42,35 @@ private struct LZ4History: ~Copyable {
 
 /// A chain of lz4 blocks, one a frame.
 ///
-/// lz4 proper has no levels: the configured one has no effect.
+/// Levels 1 and 2 are lz4's fast search, those from 3 on its thorough one (lz4hc), as in the `lz4`
+/// tool. The format is the same.
 final class LZ4Compressor {
-    private let stream: UnsafeMutablePointer<LZ4_stream_t>
-    private var history = LZ4History()
-
-    init() throws(CodecError) {
-        guard let stream = LZ4_createStream() else { throw .outOfMemory(.lz4) }
-        self.stream = stream
+    private enum Search {
+        case fast(UnsafeMutablePointer<LZ4_stream_t>)
+        case thorough(UnsafeMutablePointer<LZ4_streamHC_t>, level: Int32)
     }
 
-    deinit { LZ4_freeStream(self.stream) }
+    private let search: Search
+    private var history = LZ4History()
+
+    init(level: Int) throws(CodecError) {
+        if level < 3 {
+            guard let stream = LZ4_createStream() else { throw .outOfMemory(.lz4) }
+            self.search = .fast(stream)
+        } else {
+            guard let stream = LZ4_createStreamHC() else { throw .outOfMemory(.lz4) }
+            let level = min(Int32(level), Int32(LZ4HC_CLEVEL_MAX))
+            LZ4_resetStreamHC_fast(stream, level)
+            self.search = .thorough(stream, level: level)
+        }
+    }
+
+    deinit {
+        switch self.search {
+        case .fast(let stream): LZ4_freeStream(stream)
+        case .thorough(let stream, _): LZ4_freeStreamHC(stream)
+        }
+    }
 
     func compress(
         _ content: UnsafeRawBufferPointer,
@@ -60,20 +78,23 @@ final class LZ4Compressor {
     ) throws(CodecError) -> Int {
         if !self.history.hasRoom(content.count) {
             let base = self.history.memory.baseAddress?.assumingMemoryBound(to: CChar.self)
-            let kept = LZ4_saveDict(self.stream, base, Int32(LZ4History.window))
+            let window = Int32(LZ4History.window)
+            let kept =
+                switch self.search {
+                case .fast(let stream): LZ4_saveDict(stream, base, window)
+                case .thorough(let stream, _): LZ4_saveDictHC(stream, base, window)
+                }
             self.history.keep(Int(kept), moved: true)
         }
         guard let source = content.baseAddress, let place = self.history.next,
             let output = target.baseAddress
         else { throw .refused(.lz4, "a frame has content") }
         place.copyMemory(from: source, byteCount: content.count)
-        let count = LZ4_compress_fast_continue(
-            self.stream,
+        let count = self.compress(
             place.assumingMemoryBound(to: CChar.self),
-            output.assumingMemoryBound(to: CChar.self),
             Int32(content.count),
-            Int32(target.count),
-            1
+            into: output.assumingMemoryBound(to: CChar.self),
+            Int32(target.count)
         )
         guard count > 0 else {
             throw .refused(.lz4, "the frame did not fit \(target.count) bytes")
@@ -82,8 +103,25 @@ final class LZ4Compressor {
         return Int(count)
     }
 
+    private func compress(
+        _ source: UnsafePointer<CChar>,
+        _ count: Int32,
+        into target: UnsafeMutablePointer<CChar>,
+        _ room: Int32
+    ) -> Int32 {
+        switch self.search {
+        case .fast(let stream):
+            LZ4_compress_fast_continue(stream, source, target, count, room, 1)
+        case .thorough(let stream, _):
+            LZ4_compress_HC_continue(stream, source, target, count, room)
+        }
+    }
+
     func restart() {
-        LZ4_resetStream_fast(self.stream)
+        switch self.search {
+        case .fast(let stream): LZ4_resetStream_fast(stream)
+        case .thorough(let stream, let level): LZ4_resetStreamHC_fast(stream, level)
+        }
         self.history.removeAll()
     }
 }

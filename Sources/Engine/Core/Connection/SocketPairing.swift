@@ -93,9 +93,6 @@ package struct SocketPairing: ~Copyable {
         }
     }
 
-    /// How many accepted sockets may owe their first packet; the oldest gives way to one more.
-    package static let undecidedMaximum = 8
-
     private enum State {
         case searching
         case settling(until: Instant)

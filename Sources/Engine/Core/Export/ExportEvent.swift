@@ -23,6 +23,9 @@ package enum ExportEvent: Hashable, Sendable, BitwiseCopyable {
     case connectionLost
     /// The node gives up the Primary role by force, or the volume goes away: closes at once.
     case forceClose
+    /// The client keeps memory that others wait for and has not gone on for
+    /// ``ExportLimits/stallTime``: closes at once.
+    case stalled
     /// The server stops: answers what is in flight, then closes.
     case shutdown
     /// ``ExportSession/nextDeadline`` has passed.
@@ -75,6 +78,7 @@ package enum ExportCloseReason: UInt8, Hashable, Sendable, BitwiseCopyable, Case
     case shutdown
     case negotiationTimedOut
     case drainTimedOut
+    case stalled
     case clientFlagsUnknown
     case fixedNewstyleNotSet
     case optionMagic
@@ -98,6 +102,8 @@ package enum ExportCloseReason: UInt8, Hashable, Sendable, BitwiseCopyable, Case
         case .shutdown: "the server stops"
         case .negotiationTimedOut: "the client did not finish the negotiation within 30 s"
         case .drainTimedOut: "the last replies could not be sent within 30 s"
+        case .stalled:
+            "the client stalled for 10 s in the middle of a request, and others wait for its memory"
         case .clientFlagsUnknown: "the client set handshake flags that NBD does not define"
         case .fixedNewstyleNotSet: "the client sent an option that needs fixed newstyle negotiation"
         case .optionMagic: "an option does not begin with IHAVEOPT: this is no NBD client"

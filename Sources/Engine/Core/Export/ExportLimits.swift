@@ -20,14 +20,13 @@ package enum ExportLimits {
     package static var options: Int { 4096 }
     /// The longest data of an option that is read and dropped; more ends the connection.
     package static var refusedOptionData: UInt32 { 65_536 }
-    /// The memory that the driver must be able to stage: one whole option.
-    package static var stageByteCount: Int {
-        NBDLimits.optionHeaderByteCount + NBDLimits.optionDataMaximum
-    }
     /// Memory for the longest answer to one option: GO with a name and a description of 4096 bytes.
     package static var outputByteCount: Int { 12_288 }
     /// From the connection to the first request.
     package static var negotiationTime: TimeSpan { .seconds(30) }
     /// From DISC or the server's stop to the last reply.
     package static var drainTime: TimeSpan { .seconds(30) }
+    /// What a client may take to send or to receive 1 MiB of a request, or what is left of it,
+    /// while others wait for memory.
+    package static var stallTime: TimeSpan { .seconds(10) }
 }

@@ -12,9 +12,9 @@ package import Wire
 ///                              │ nothing outstanding
 ///                           finished
 ///
-/// **How bytes get in.** The driver receives into a stage of at least
-/// ``ExportLimits/stageByteCount`` bytes. While ``input`` is ``ExportInput/bytes(minimum:)`` and as
-/// many bytes are staged, it hands all staged bytes to ``receive(_:exports:into:)``, drops from the
+/// **How bytes get in.** The driver receives into a stage that one whole option fits in. While
+/// ``input`` is ``ExportInput/bytes(minimum:)`` and as many bytes are staged, it hands all staged
+/// bytes to ``receive(_:exports:into:)``, drops from the
 /// front as many as that returns, and carries out the actions. Pipelined requests are thus taken
 /// from the stage without a copy, many at a time. After
 /// ``ExportAction/readPayload(slot:byteCount:)``, the last action of its call, the next `byteCount`
@@ -152,6 +152,8 @@ package struct ExportSession: ~Copyable {
             self.connectionLost(into: &actions)
         case .forceClose:
             self.close(.forced, into: &actions)
+        case .stalled:
+            self.close(.stalled, into: &actions)
         case .shutdown:
             self.shutdown(at: now, into: &actions)
         case .timer:

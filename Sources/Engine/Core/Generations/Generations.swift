@@ -112,9 +112,6 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
         self.bitmap = .empty
     }
 
-    /// Forgets that anything diverges: the disks were declared equal (`--clear-bitmap`).
-    package mutating func declareEqual() { self.bitmap = .empty }
-
     /// Takes over the generation of a peer that declared both disks equal.
     package mutating func adopt(_ current: GenerationID, role: Role) {
         self.current = current.marked(for: role)

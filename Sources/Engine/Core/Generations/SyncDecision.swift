@@ -88,14 +88,10 @@ package struct SyncTerms: Hashable, Sendable, BitwiseCopyable {
     package var version: UInt32
     /// Whether WSAME was agreed on.
     package var writeSame: Bool
-    /// What to do about a split brain that the administrator has not decided.
-    package var policies = SplitBrainPolicies.disconnect
-    /// Whether `policies` also hold for a split brain that the bitmaps do not cover.
-    package var alwaysApplyPolicies = false
     /// Whether either node asked only what would happen.
     package var dryRun = false
 
-    /// Creates terms with default policies.
+    /// Creates terms.
     package init(resolveConflicts: Bool, version: UInt32 = 101, writeSame: Bool = true) {
         self.resolveConflicts = resolveConflicts
         self.version = version

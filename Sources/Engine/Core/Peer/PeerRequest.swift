@@ -51,6 +51,8 @@ struct PeerRequest: BitwiseCopyable {
     var blockID: UInt64
     /// For writes of the application: the epoch, counted over the connection.
     var epoch: UInt64 = 0
+    /// The resync that ran when it arrived.
+    var resyncRound: UInt32 = 0
     /// The resync request that a resync write answers.
     var resyncRequest: ResyncWalk.RequestID?
     /// Its place in the table of ranges in flight.

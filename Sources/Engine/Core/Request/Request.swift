@@ -53,6 +53,8 @@ struct Request: BitwiseCopyable {
     var packetNumber: UInt64 = 0
     /// Its place in the table of waiting writes, then in that of writes in flight.
     var interval: UInt32 = .max
+    /// The resync that ran when it was sent.
+    var resyncRound: UInt32 = 0
     /// The next younger request of the same list.
     var next: UInt32 = Request.none
     /// Younger writes that look again whether they may start when this one is no longer in flight.
@@ -62,11 +64,4 @@ struct Request: BitwiseCopyable {
     static var none: UInt32 { .max }
 
     var range: SectorRange { self.client.range }
-
-    var isWrite: Bool {
-        switch self.client.kind {
-        case .write, .trim, .writeZeroes: true
-        case .read, .flush: false
-        }
-    }
 }

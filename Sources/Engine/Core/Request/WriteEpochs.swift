@@ -37,9 +37,6 @@ struct WriteEpochs: ~Copyable {
     /// Whether every write that was sent is confirmed.
     var isDrained: Bool { self.currentWrites == 0 && self.unacknowledged.isEmpty }
 
-    /// Whether a barrier is on its way.
-    var awaitsAck: Bool { !self.unacknowledged.isEmpty }
-
     /// The youngest epoch whose barrier was sent; nil when none is outstanding.
     var youngestUnacknowledged: UInt32? {
         let count = self.unacknowledged.count

@@ -28,6 +28,8 @@ struct PendingCommand: BitwiseCopyable {
     var command: ResourceCommand
     var phase: Phase
     var deadline: Instant
+    /// Demotion: what was outstanding when the deadline was set.
+    var outstanding = 0
     /// Promotion and disconnect repeat their request with other fields.
     var attempts = 0
     /// Volumes that the step is done for are below this index.
@@ -60,7 +62,7 @@ extension Resource {
         case .connect(let discardMyData): self.beginConnect(discardMyData, at: now)
         case .disconnect(let force): self.beginDisconnect(force: force, at: now)
         case .detach(let index, let force): self.beginDetachCommand(index, force: force, at: now)
-        case .outdate: self.beginOutdate(at: now)
+        case .outdate(let index): self.beginOutdate(index, at: now)
         case .invalidate(let index): self.beginFullSyncRequest(index, .startingSyncT, at: now)
         case .invalidateRemote(let index):
             self.beginFullSyncRequest(index, .startingSyncS, at: now)
@@ -73,6 +75,9 @@ extension Resource {
         guard let pending = self.pending else { return }
         self.pending = nil
         self.actions.append(.reply(command: pending.identifier, code))
+        if case .secondary(force: true) = pending.command {
+            self.actions.append(.changed(.resource))
+        }
         self.beginNextCommand(at: now)
     }
 
@@ -83,16 +88,25 @@ extension Resource {
     }
 
     /// The pending command waits no longer.
+    ///
+    /// A demotion may take as long as the peer goes on confirming: when it ceases to, the
+    /// connection ends by its own timeouts.
     mutating func commandTimedOut(at now: Instant) {
         guard let pending = self.pending, pending.deadline <= now else { return }
-        if case .peerCloses = pending.phase { return self.closeConnection(.disconnected, at: now) }
-        self.finishCommand(.inTransientState, at: now)
+        switch (pending.phase, pending.command) {
+        case (.drain, _) where self.outstanding < pending.outstanding:
+            self.awaitDrain(until: now + Self.commandTimeout)
+        case (.peerCloses, _): self.closeConnection(.disconnected, at: now)
+        case (.volumeReply, .primary): self.abortPromotion(.inTransientState, at: now)
+        default: self.finishCommand(.inTransientState, at: now)
+        }
     }
 
     // MARK: Promotion
 
     private mutating func beginPromotion(at now: Instant) {
-        guard self.role != .primary else { return self.finishCommand(.nothingToDo, at: now) }
+        let isDone = !self.volumes.indices.contains { self.volumes[$0].state.role != .primary }
+        if self.role == .primary, isDone { return self.finishCommand(.nothingToDo, at: now) }
         guard !self.volumes.isEmpty else {
             return self.finishCommand(.noUpToDateDisk, at: now)
         }
@@ -109,19 +123,21 @@ extension Resource {
         }
     }
 
-    /// Promotes volume by volume; a connected peer has to agree for each.
+    /// Asks a connected peer to agree, volume by volume; then promotes all of them, or none.
+    ///
+    /// Of a Primary only the volumes that were added to it since.
     private mutating func promoteNextVolume(at now: Instant) {
         guard let pending = self.pending, case .primary(let force) = pending.command else { return }
-        guard let index = self.volumes.indices.first(where: { $0 >= pending.nextVolume }) else {
-            return self.completePromotion(at: now)
+        for index in self.volumes.indices where self.volumes[index].state.role != .primary {
+            let code = self.promotionChange(index, force: force).1
+            guard code.isSuccess else { return self.abortPromotion(code, at: now) }
         }
-        let (change, code) = self.promotionChange(index, force: force)
-        guard code.isSuccess else { return self.abortPromotion(code, at: now) }
-        guard self.volumes[index].state.connection >= .connected else {
-            self.promote(index, change, at: now)
-            self.pending?.nextVolume = index + 1
-            return self.promoteNextVolume(at: now)
+        let next = self.volumes.indices.first {
+            $0 >= pending.nextVolume && self.volumes[$0].state.role != .primary
+                && self.volumes[$0].state.connection >= .connected
         }
+        guard let index = next else { return self.completePromotion(force: force, at: now) }
+        let change = self.promotionChange(index, force: force).0
         self.liveness(.pingWanted, at: now)
         self.sendStateChangeRequest(StateRequest(change), volume: index)
         self.pending?.phase = .volumeReply(index)
@@ -163,28 +179,49 @@ extension Resource {
         self.sendState(index)
     }
 
-    private mutating func completePromotion(at now: Instant) {
+    private mutating func completePromotion(force: Bool, at now: Instant) {
+        // What is written from now on is worth keeping, whatever `connect` was told before.
+        self.keepsData()
+        for index in self.volumes.indices where self.volumes[index].state.role != .primary {
+            self.promote(index, self.promotionChange(index, force: force).0, at: now)
+        }
         self.role = .primary
         self.actions.append(.changed(.resource))
         self.replyWhenPersisted(at: now)
     }
 
-    /// Answers the pending command when every superblock is durable as it is now.
+    /// Takes `--discard-my-data` back.
+    private mutating func keepsData() {
+        self.discardsDataAtConnect = false
+        for index in self.volumes.indices { self.volumes[index].discardsData = false }
+    }
+
+    /// Answers the pending command when the superblock of the last volume is durable.
     private mutating func replyWhenPersisted(at now: Instant) {
-        guard let pending = self.pending else { return }
         if let last = self.volumes.indices.last {
-            self.persist(last, then: .reply(command: pending.identifier))
-            self.pending = nil
-            self.beginNextCommand(at: now)
+            self.replyWhenPersisted(last, at: now)
         } else {
             self.finishCommand(.success, at: now)
         }
     }
 
+    /// Answers the pending command when the superblock of a volume is durable as it is now.
+    private mutating func replyWhenPersisted(_ index: UInt16, at now: Instant) {
+        guard let pending = self.pending else { return }
+        self.persist(index, then: .reply(command: pending.identifier))
+        self.pending = nil
+        self.beginNextCommand(at: now)
+    }
+
     /// One volume cannot be promoted: neither are the others.
+    ///
+    /// A peer that has agreed, or is about to, learns that nothing came of it.
     private mutating func abortPromotion(_ code: StateChangeCode, at now: Instant) {
-        for index in self.volumes.indices where self.volumes[index].state.role == .primary {
-            self.demote(index, at: now)
+        if case .volumeReply(let last)? = self.pending?.phase {
+            for index in self.volumes.indices
+            where index <= last && self.volumes[index].state.connection >= .connected {
+                self.sendState(index)
+            }
         }
         self.finishCommand(code, at: now)
     }
@@ -196,7 +233,9 @@ extension Resource {
         let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
         if isInUse, !force { return self.finishCommand(.deviceInUse, at: now) }
         if isInUse { self.actions.append(.disconnectClients) }
+        if force { self.actions.append(.changed(.resource)) }
         self.pending?.phase = .drain
+        self.awaitDrain(until: now + Self.commandTimeout)
         self.closeEpoch(at: now)
     }
 
@@ -211,6 +250,7 @@ extension Resource {
         guard self.role == .primary else { return self.afterDemotion(at: now) }
         guard self.isIdleAsPrimary else { return }
         self.pending?.phase = .flushes
+        self.hasWrittenDuringDemotion = false
         self.demotionStepsPending = 1
         for index in self.volumes.indices {
             self.demotionStepsPending += 2
@@ -220,17 +260,36 @@ extension Resource {
         self.demotionStepDone(pending.identifier, at: now)
     }
 
+    /// Whether clients may open a volume: not while they are being thrown out for a demotion.
+    package var acceptsClients: Bool {
+        if case .secondary(force: true)? = self.pending?.command { return false }
+        return self.role == .primary
+    }
+
+    private mutating func awaitDrain(until deadline: Instant) {
+        let outstanding = self.outstanding
+        self.pending?.outstanding = outstanding
+        self.pending?.deadline = deadline
+    }
+
+    /// What a demotion waits for, in requests that are not over on both nodes.
+    private var outstanding: Int {
+        self.requests.count + self.waiting.count + self.transferLog.count
+    }
+
     /// Whether the application is away and the peer has everything.
     private var isIdleAsPrimary: Bool {
         !self.volumes.indices.contains { self.volumes[$0].isInUse } && self.requests.count == 0
             && self.waiting.isEmpty && self.epochs.isDrained
     }
 
-    /// The application is back before this node ceased to be Primary.
+    /// The application is back, or has been, before this node ceased to be Primary.
+    ///
+    /// What it has written since the flushes began is on no stable storage, nor are its bits.
     private mutating func repeatDemotion(_ pending: PendingCommand, at now: Instant) {
         switch pending.command {
-        case .secondary(force: true): self.beginDemotion(force: true, at: now)
-        case .secondary, .down: self.finishCommand(.deviceInUse, at: now)
+        case .secondary(let force): self.beginDemotion(force: force, at: now)
+        case .down: self.beginDown(at: now)
         case .primary, .connect, .disconnect, .detach, .outdate, .invalidate, .invalidateRemote:
             invariantBroken("only these demote")
         }
@@ -244,7 +303,9 @@ extension Resource {
         else { return }
         self.demotionStepsPending -= 1
         guard self.demotionStepsPending == 0 else { return }
-        guard self.isIdleAsPrimary else { return self.repeatDemotion(pending, at: now) }
+        guard self.isIdleAsPrimary, !self.hasWrittenDuringDemotion else {
+            return self.repeatDemotion(pending, at: now)
+        }
         self.role = .secondary
         for index in self.volumes.indices { self.demote(index, at: now) }
         self.actions.append(.changed(.resource))
@@ -295,6 +356,7 @@ extension Resource {
     private mutating func beginDisconnect(force: Bool, at now: Instant) {
         if !force, self.needsPeerData { return self.finishCommand(.noUpToDateDisk, at: now) }
         self.isConnectWanted = false
+        self.keepsData()
         switch self.link {
         case .standAlone: self.finishCommand(.alreadyStandAlone, at: now)
         case .established where !force:
@@ -323,12 +385,11 @@ extension Resource {
 
     // MARK: Disks
 
-    private mutating func beginOutdate(at now: Instant) {
-        for index in self.volumes.indices {
-            let code = self.change(index, StateChange(disk: .outdated), .requested, at: now)
-            guard code.isSuccess else { return self.finishCommand(code, at: now) }
-        }
-        self.replyWhenPersisted(at: now)
+    private mutating func beginOutdate(_ index: UInt16, at now: Instant) {
+        guard self.volumes.contains(index) else { return self.finishCommand(.isDiskless, at: now) }
+        let code = self.change(index, StateChange(disk: .outdated), .requested, at: now)
+        guard code.isSuccess else { return self.finishCommand(code, at: now) }
+        self.replyWhenPersisted(index, at: now)
     }
 
     private mutating func beginDetachCommand(_ index: UInt16, force: Bool, at now: Instant) {
@@ -356,6 +417,7 @@ extension Resource {
 
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
+        self.volumes[index].diskEnd = self.volumes[index].diskEnd ?? .detached
         self.change(index, StateChange(disk: .failed), at: now)
     }
 
@@ -393,6 +455,8 @@ extension Resource {
         guard self.role == .primary else { return self.continueDown(at: now) }
         let isInUse = self.volumes.indices.contains { self.volumes[$0].isInUse }
         if isInUse { return self.finishCommand(.deviceInUse, at: now) }
+        self.pending?.phase = .drain
+        self.awaitDrain(until: now + Self.commandTimeout)
         self.closeEpoch(at: now)
     }
 
@@ -440,26 +504,27 @@ extension Resource {
         at now: Instant
     ) {
         switch pending.command {
-        case .primary(let force):
-            let (change, code) = self.promotionChange(index, force: force)
-            guard code.isSuccess else { return self.abortPromotion(code, at: now) }
-            self.promote(index, change, at: now)
+        case .primary:
             self.pending?.nextVolume = index + 1
             self.promoteNextVolume(at: now)
         case .detach: self.detach(index, at: now)
-        case .invalidate:
-            self.finishCommand(
-                self.change(index, StateChange(connection: .startingSyncT), .requested, at: now),
-                at: now
-            )
-        case .invalidateRemote:
-            self.finishCommand(
-                self.change(index, StateChange(connection: .startingSyncS), .requested, at: now),
-                at: now
-            )
+        case .invalidate: self.beginFullSync(index, .startingSyncT, at: now)
+        case .invalidateRemote: self.beginFullSync(index, .startingSyncS, at: now)
         case .secondary, .connect, .disconnect, .outdate, .down:
             invariantBroken("only changes of a volume ask the peer for it")
         }
+    }
+
+    /// The peer agrees to a full resync: it is answered when it cannot be forgotten any more.
+    private mutating func beginFullSync(
+        _ index: UInt16,
+        _ connection: ConnectionCode,
+        at now: Instant
+    ) {
+        let change = StateChange(connection: connection)
+        let code = self.change(index, change, .requested, at: now)
+        guard code.isSuccess else { return self.finishCommand(code, at: now) }
+        self.replyWhenPersisted(index, at: now)
     }
 
     private mutating func volumeChangeRefused(

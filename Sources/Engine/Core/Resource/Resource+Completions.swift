@@ -62,6 +62,20 @@ extension Resource {
         }
     }
 
+    /// The own copy is invalidated: no write that is not complete yet may count on it.
+    mutating func peerBecomesOnlyCopy(_ index: UInt16) {
+        var slot = self.transferLog.first
+        while slot != Request.none {
+            if self.requests[slot].client.volume == index,
+                !self.requests[slot].flags.contains(.completed)
+            {
+                self.requests[slot].flags.insert(.peerIsOnlyCopy)
+                self.awaitOnlyCopy(slot)
+            }
+            slot = self.requests[slot].next
+        }
+    }
+
     mutating func localReadDone(_ slot: UInt32, _ result: IOResult, at now: Instant) {
         let client = self.requests[slot].client
         self.requests[slot].flags.remove(.localPending)
@@ -103,7 +117,10 @@ extension Resource {
             self.requests[slot].flags.remove(.awaitsPeer)
             // The own disk may still be writing: until it is done the extents are hot in the
             // activity log, and if it fails the bits are set again.
-            if !self.requests[slot].flags.contains(.localFailed) {
+            // After another resync than that of its time, a later write may have set them.
+            if !self.requests[slot].flags.contains(.localFailed),
+                self.volumes[index].mayClearBits(in: self.requests[slot].resyncRound)
+            {
                 self.setInSync(self.requests[slot].range, in: index)
             }
         case .failed:

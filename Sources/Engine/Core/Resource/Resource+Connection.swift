@@ -66,7 +66,7 @@ extension Resource {
     ) {
         self.lastHandshakeFailure = reason
         switch retry {
-        case .retry: self.closeConnection(.networkFailure, at: now)
+        case .retry: self.closeConnection(.networkFailure(.handshake), at: now)
         case .standAlone: self.closeConnection(.refused(.handshake), at: now)
         }
     }
@@ -104,6 +104,7 @@ extension Resource {
             at: now
         )
         self.sendVolumeHandshakes(at: now)
+        self.volumesDeadline = now + max(network.timeout, network.pingTimeout * 4)
         self.discardsDataAtConnect = false
         self.actions.append(.changed(.connection))
     }
@@ -128,7 +129,10 @@ extension Resource {
         at now: Instant
     ) {
         guard self.link == .handshaking else {
-            return self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+            return self.closeConnection(
+                .protocolError(.unexpectedPacket(step.packet.command)),
+                at: now
+            )
         }
         switch step {
         case .challenge: self.handshake(.challenge(bytes, length: length), at: now)
@@ -164,8 +168,10 @@ extension Resource {
 extension Liveness.Loss {
     var connectionLoss: ConnectionLoss {
         switch self {
-        case .pingTimeout, .metaSendTimeout: .networkFailure
-        case .requestTimeout, .dataSendTimeout: .timeout
+        case .pingTimeout: .networkFailure(.pingTimeout)
+        case .metaSendTimeout: .networkFailure(.sendTimeout)
+        case .requestTimeout: .timeout(.acknowledgement)
+        case .dataSendTimeout: .timeout(.dataSocket)
         }
     }
 }

@@ -16,6 +16,8 @@ struct FlushWaiter: BitwiseCopyable {
         case acknowledgement(UInt32)
         /// The oldest epoch of the peer.
         case epoch
+        /// A block for the resync that the peer's last writes may be part of.
+        case resyncRead(UInt32)
         /// The node becomes Secondary on this command.
         case demotion(command: UInt32)
     }
@@ -90,6 +92,7 @@ extension Resource {
         case .peerZeroes(let slot): self.peerZeroesFlushed(slot, succeeded, at: now)
         case .acknowledgement(let slot): self.acknowledgeInSync(slot, flushed: succeeded, at: now)
         case .epoch: self.epochFlushed(succeeded, at: now)
+        case .resyncRead(let slot): self.resyncReadFlushed(slot, succeeded, at: now)
         case .demotion(let command): self.demotionStepDone(command, at: now)
         }
     }

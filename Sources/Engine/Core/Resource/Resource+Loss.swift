@@ -35,6 +35,7 @@ extension Resource {
         self.releaseTransferLog(at: now)
         self.epochs.connectionLost()
         self.liveness = nil
+        self.volumesDeadline = .distantFuture
         self.agreement = nil
         self.dataPacketsQueued = 0
         self.pingsSent = 0
@@ -63,7 +64,7 @@ extension Resource {
             if state.role == .secondary, state.peerRole == .primary, state.disk == .upToDate {
                 change.disk = .outdated
             }
-        case .brokenPipe, .networkFailure, .timeout, .protocolError, .refused, .localDiskFailed:
+        case .brokenPipe, .networkFailure, .timeout, .protocolError, .refused:
             break
         }
         return change
@@ -71,10 +72,19 @@ extension Resource {
 
     /// Sets the bits of every write that the peer has not confirmed, while their extents are hot.
     private mutating func markUnconfirmed() {
+        for index in self.volumes.indices { self.markUnconfirmed(in: index, evenAnswered: true) }
+    }
+
+    /// Sets the bits of the writes of a volume that the peer has not confirmed.
+    ///
+    /// - Parameter evenAnswered: also of those that it has answered and may lose with its power.
+    mutating func markUnconfirmed(in index: UInt16, evenAnswered: Bool = false) {
         var slot = self.transferLog.first
         while slot != Request.none {
             let request = self.requests[slot]
-            _ = self.setOutOfSync(request.range, in: request.client.volume)
+            if request.client.volume == index, evenAnswered || !request.flags.contains(.peerDone) {
+                _ = self.setOutOfSync(request.range, in: index)
+            }
             slot = request.next
         }
     }

@@ -10,6 +10,8 @@ enum AfterPersist: BitwiseCopyable {
     case generation
     case enterSyncSource
     case startResyncAsTarget
+    /// The bits that the superblock has promised may be written.
+    case recordFullSync
     /// A write of the peer, whose only other copy is here, has to have its bits durable next.
     case markPeerWrite(UInt32)
     /// Writes of the lost connection's resync may reach the disk.
@@ -27,7 +29,9 @@ extension AfterPersist {
         switch self {
         case .enterSyncSource, .sendState: self = .nothing
         case .startResyncAsTarget: self = .releasePeerWrites
-        case .nothing, .generation, .markPeerWrite, .releasePeerWrites, .reply, .detach: break
+        case .nothing, .generation, .recordFullSync, .markPeerWrite, .releasePeerWrites, .reply,
+            .detach:
+            break
         }
     }
 }
@@ -80,6 +84,7 @@ extension Resource {
             if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
+        case .recordFullSync: self.recordFullSync(index, at: now)
         case .markPeerWrite(let slot): self.writeBitmap(index, then: .peerWrite(slot), at: now)
         case .releasePeerWrites: self.releasePeerWrites(index)
         case .sendState: if self.isEstablished { self.sendState(index) }

@@ -9,6 +9,10 @@ import Wire
 /// waits for overlapping writes of this node's application, and such writes wait for the read:
 /// whatever is sent later is at least as new.
 ///
+/// Nor may a block be sent that a power cut could still take back: both nodes clear its bits when
+/// the target has it on stable storage. Writes of the own application are in the activity log until
+/// they are stable; those of the peer, from a time when it had no disk, are flushed first.
+///
 /// A read of the peer's application waits for overlapping writes that arrived before it: with
 /// protocols A and B they may be complete there and not yet on this disk.
 extension Resource {
@@ -106,9 +110,26 @@ extension Resource {
         _ buffer: BufferHandle,
         at now: Instant
     ) {
-        var read = self.peerRequests[slot]
-        read.buffer = buffer
+        self.peerRequests[slot].buffer = buffer
+        let read = self.peerRequests[slot]
         let index = read.volume
+        if read.kind == .resyncRead, result.isSuccess, !read.flags.contains(.orphaned),
+            !self.volumes[index].flushes.covers(self.volumes[index].peerWriteMark)
+        {
+            return self.awaitFlush(index, .resyncRead(slot), at: now)
+        }
+        self.endPeerRead(slot, result, at: now)
+    }
+
+    /// A flush covers what the block may have in it, or has failed.
+    mutating func resyncReadFlushed(_ slot: UInt32, _ succeeded: Bool, at now: Instant) {
+        self.endPeerRead(slot, succeeded ? .success : .failure(errno: 5), at: now)
+    }
+
+    private mutating func endPeerRead(_ slot: UInt32, _ result: IOResult, at now: Instant) {
+        let read = self.peerRequests[slot]
+        let index = read.volume
+        let buffer = read.buffer
         if read.kind == .resyncRead { self.volumes[index].resyncReads.remove(read.interval) }
         self.peerRequests.release(slot)
         if read.flags.contains(.orphaned) {
@@ -127,6 +148,8 @@ extension Resource {
     }
 
     /// P_RS_WRITE_ACK or P_NEG_ACK for a resync block: the target has written it, or has failed to.
+    ///
+    /// After an end of the resync before its time the block may have been written again here.
     mutating func resyncBlockAcknowledged(
         _ range: SectorRange,
         in index: UInt16,
@@ -136,6 +159,7 @@ extension Resource {
         if self.volumes[index].unacknowledgedResync > 0 {
             self.volumes[index].unacknowledgedResync -= 1
         }
+        guard self.volumes[index].state.connection.isResyncing else { return }
         if succeeded {
             self.setInSync(range, in: index)
         } else {

@@ -15,18 +15,17 @@ extension Resource {
         for index in self.volumes.indices { self.sendVolumeHandshake(index, at: now) }
     }
 
-    private mutating func sendVolumeHandshake(_ index: UInt16, at now: Instant) {
-        self.sendSyncParameters(index)
-        self.sendSizes(index)
-        if self.volumes[index].state.disk >= .negotiating { self.sendGenerations(index) }
-        self.sendState(index)
+    mutating func sendVolumeHandshake(_ index: UInt16, at now: Instant) {
+        self.tellOfVolume(index)
         self.volumes[index].handshakeRunning = true
         self.change(index, StateChange(connection: .wfReportParams), at: now)
     }
 
     mutating func receiveState(_ index: UInt16, _ report: PeerStateReport, at now: Instant) {
+        guard self.volumes[index].state.connection > .tearDown,
+            self.joinIfUnshared(index, report, at: now)
+        else { return }
         let old = self.volumes[index].state
-        guard old.connection > .tearDown else { return }
         let realDisk = self.realPeerDisk(index, report)
         if self.isEndOfResync(index, report, realDisk) {
             return self.sourceSeesEndOfResync(index, report, at: now)
@@ -88,6 +87,10 @@ extension Resource {
         } else if old.peerDisk <= .failed, report.disk == .negotiating {
             self.sendGenerations(index)
             self.sendState(index, as: next)
+        } else if old.connection >= .connected, report.isOfUnsharedVolume {
+            self.sendSizes(index)
+            if next.disk >= .negotiating { self.sendGenerations(index) }
+            self.sendState(index, as: next)
         }
         self.change(index, new, at: now)
         self.volumes[index].generationsBeforeRepair = nil
@@ -144,7 +147,8 @@ extension Resource {
         at now: Instant
     ) -> Comparison {
         guard let peer = self.volumes[index].peerGenerations else { return .proceed(.connected) }
-        self.volumes[index].considersResync = false
+        // Not by a report that was on its way before the promotion.
+        if realDisk == .upToDate { self.volumes[index].considersResync = false }
         let plan = self.syncPlan(index, report, realDisk, peer)
         self.volumes[index].lastPlan = plan
         switch plan.comparison.repair {
@@ -181,12 +185,11 @@ extension Resource {
             ? self.volumes[index].attachedDisks?.disk ?? .inconsistent : state.disk
         // A node that detached while Primary and attaches again may become target.
         let ownRole = state.disk == .negotiating ? Role.secondary : state.role
-        var terms = SyncTerms(
+        let terms = SyncTerms(
             resolveConflicts: self.resolvesConflicts,
             version: self.agreedVersion,
             writeSame: self.agreedWriteSame
         )
-        terms.alwaysApplyPolicies = self.parameters.network.alwaysAfterSplitBrainPolicies
         return SyncPlan(
             own: SyncSide(
                 comparison: ComparisonSide(
@@ -217,6 +220,7 @@ extension Resource {
         at now: Instant
     ) -> Comparison {
         if self.volumes[index].state.disk == .negotiating {
+            self.volumes[index].diskEnd = .refused(refusal)
             self.change(index, StateChange(disk: .failed), at: now)
             return .stop
         }

@@ -43,6 +43,8 @@ extension Resource {
     }
 
     private mutating func enqueuePeerWrite(_ write: PeerRequest, at now: Instant) {
+        var write = write
+        write.resyncRound = self.volumes[write.volume].resyncRound
         guard let slot = self.peerRequests.take(write) else {
             // The driver reads no packet while the table is full.
             return self.closeConnection(.protocolError(.tooManyRequests), at: now)
@@ -154,6 +156,7 @@ extension Resource {
         if result.isSuccess {
             self.volumes[index].statistics.written += write.range.count
             self.volumes[index].hasUnflushedPeerWrites = true
+            self.volumes[index].peerWriteMark = self.volumes[index].flushes.mark
             self.acknowledgePeerWrite(write, slot: slot, at: now)
         } else {
             self.sendAck(.negative, for: write)
@@ -171,20 +174,29 @@ extension Resource {
     {
         if write.flags.contains(.orphaned) {
             self.finishPeerWrite(slot, failed: false, at: now)
-        } else if write.flags.contains(.maySetInSync), self.mayClearBits(write.volume) {
+        } else if write.flags.contains(.maySetInSync), self.mayClearBits(write) {
             self.awaitFlush(write.volume, .acknowledgement(slot), at: now)
         } else if write.flags.contains(.forcedUnitAccess), write.kind != .write {
             self.volumes[write.volume].requestsAwaitingFlush += 1
             self.awaitFlush(write.volume, .peerZeroes(slot), at: now)
         } else {
-            if write.flags.contains(.acknowledge) { self.sendAck(.written, for: write) }
+            self.acknowledgeWritten(write)
             self.finishPeerWrite(slot, failed: false, at: now)
         }
     }
 
-    private func mayClearBits(_ index: UInt16) -> Bool {
-        let connection = self.volumes[index].state.connection
-        return connection >= .syncSource && connection <= .pausedSyncT
+    /// Whether the resync still runs to which the write belongs.
+    ///
+    /// One that comes to its turn later says nothing about bits that newer writes have set.
+    private func mayClearBits(_ write: PeerRequest) -> Bool {
+        self.volumes[write.volume].mayClearBits(in: write.resyncRound)
+    }
+
+    /// Nobody waits for a block of a resync that is over.
+    private mutating func acknowledgeWritten(_ write: PeerRequest) {
+        if write.flags.contains(.acknowledge), !write.isResync {
+            self.sendAck(.written, for: write)
+        }
     }
 
     mutating func finishPeerWrite(_ slot: UInt32, failed: Bool, at now: Instant) {
@@ -216,10 +228,13 @@ extension Resource {
     /// A flush covers the write, or has failed: its bits are cleared, and the peer learns it.
     mutating func acknowledgeInSync(_ slot: UInt32, flushed: Bool, at now: Instant) {
         let write = self.peerRequests[slot]
-        if flushed { self.setInSync(write.range, in: write.volume) }
+        let clearsBits = flushed && self.mayClearBits(write)
+        if clearsBits { self.setInSync(write.range, in: write.volume) }
         if !write.flags.contains(.orphaned) {
             if !flushed {
                 self.sendAck(.negative, for: write)
+            } else if !clearsBits {
+                self.acknowledgeWritten(write)
             } else if write.isResync || write.flags.contains(.acknowledge) {
                 self.sendAck(.inSync, for: write)
             }
@@ -259,7 +274,7 @@ extension Resource {
         if self.epochFlushFailed {
             // The peer believes what P_BARRIER_ACK says; without it the writes count as lost.
             self.epochFlushFailed = false
-            self.closeConnection(.localDiskFailed, at: now)
+            self.closeConnection(.networkFailure(.flushFailed), at: now)
         } else if self.isEstablished {
             self.sendBarrierAck(number: epoch.barrier, writes: epoch.writes)
         }

@@ -73,6 +73,7 @@ extension Resource {
                 + self.volumes[index].failedResyncBlocks,
             operationsInFlight: self.volumes[index].operationsInFlight,
             hasDisk: self.volumes[index].hasDisk,
+            diskEnd: self.volumes[index].diskEnd,
             lastPlan: self.volumes[index].lastPlan
         )
     }
@@ -84,6 +85,9 @@ extension Resource {
     package var acceptsPeerRequests: Bool {
         self.peerRequests.count + 64 < self.peerRequests.capacity
     }
+
+    /// What the peer has asked for and is not over.
+    package var peerRequestCount: Int { self.peerRequests.count }
 
     /// Writes sent and not confirmed by a barrier acknowledgement.
     package var unconfirmedWrites: Int { self.transferLog.count }
@@ -103,6 +107,8 @@ package struct VolumeSnapshot: Hashable, Sendable {
     package var resyncFailed: UInt64
     package var operationsInFlight: Int
     package var hasDisk: Bool
+    /// Why the disk was given up; nil while it is in use.
+    package var diskEnd: DiskEnd?
     /// What the last handshake decided, and why.
     package var lastPlan: SyncPlan?
 }

@@ -14,7 +14,9 @@ extension Resource {
         at now: Instant
     ) {
         switch self.link {
-        case .handshaking: self.receiveInHandshake(packet, at: now)
+        case .handshaking:
+            self.releaseBuffer(buffer)
+            self.receiveInHandshake(packet, at: now)
         case .established:
             self.liveness(socket == .data ? .dataReceived : .metaReceived, at: now)
             socket == .data
@@ -97,7 +99,7 @@ extension Resource {
             self.receiveStateRequest(index, request, at: now)
         default:
             self.releaseBuffer(buffer)
-            self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+            self.closeConnection(.protocolError(.unexpectedPacket(packet.command)), at: now)
         }
     }
 
@@ -277,7 +279,7 @@ extension Resource {
             self.resyncBlockRefused(index, ack.sectors, cancelled: false, at: now)
         case .resyncCancel(let ack):
             self.resyncBlockRefused(index, ack.sectors, cancelled: true, at: now)
-        default: self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+        default: self.closeConnection(.protocolError(.unexpectedPacket(packet.command)), at: now)
         }
     }
 

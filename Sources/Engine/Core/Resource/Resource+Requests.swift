@@ -9,7 +9,9 @@ import Wire
 ///             ─▶ extents hot in the activity log ─▶ dispatched to disk and peer
 extension Resource {
     mutating func receive(_ client: ClientRequest, at now: Instant) {
-        guard self.role == .primary else { return self.refuse(client, .notPrimary) }
+        guard self.volumes[client.volume].state.role == .primary else {
+            return self.refuse(client, .notPrimary)
+        }
         guard client.range.end <= self.volumes[client.volume].sizes.exposedSectors else {
             return self.refuse(client, .invalid)
         }
@@ -58,6 +60,7 @@ extension Resource {
     }
 
     mutating func startWrite(_ slot: UInt32, at now: Instant) {
+        self.hasWrittenDuringDemotion = true
         let index = self.requests[slot].client.volume
         self.requests[slot].interval =
             self.volumes[index].writesInFlight.insert(
@@ -156,6 +159,8 @@ extension Resource {
         self.blockCounter &+= 1
         self.requests[slot].blockID = UInt64(self.blockCounter) << 32 | UInt64(slot) + 1
         self.requests[slot].flags.insert(.awaitsPeer)
+        self.requests[slot].resyncRound =
+            self.volumes[self.requests[slot].client.volume].resyncRound
         self.sendDataPacket(slot)
         self.requests[slot].packetNumber = self.dataPacketsQueued
         self.transferLog.append(slot, in: &self.requests)

@@ -5,14 +5,17 @@ import Wire
 
 /// From the decision for a resync to its end.
 ///
-///     source: WFBitMapS ─own bitmap durable, sent─▶ ─peer's merged, durable─▶ ─generation durable─▶
-///             SyncSource: P_SYNC_UUID, answers requests ─▶ Connected
+///     source: WFBitMapS ─own bitmap durable, sent─▶ ─peer's merged, durable─▶
+///             ─generation durable─▶ SyncSource: P_SYNC_UUID, answers requests ─▶ Connected
 ///     target: WFBitMapT ─source's merged, durable─▶ sends its own ─▶ WFSyncUUID ─P_SYNC_UUID─▶
 ///             ─Inconsistent durable─▶ SyncTarget: asks, writes, flushes, acknowledges ─▶ Connected
 extension Resource {
     // MARK: Bitmap exchange
 
+    /// Writes of which the peer has said nothing may have met it without its disk: it refuses them
+    /// on the other socket, maybe after the bitmap was sent.
     mutating func enteredBitmapSource(_ index: UInt16, at now: Instant) {
+        self.markUnconfirmed(in: index)
         self.volumes[index].bitmapReceiver = nil
         self.writeBitmap(index, then: .sendBitmapAsSource, at: now)
     }
@@ -31,10 +34,27 @@ extension Resource {
     }
 
     /// invalidate, invalidate-remote: both sides set all bits, no bitmap travels.
+    ///
+    /// The nodes' data has one name until now, by which they would find nothing to do if they had
+    /// to start over. So both superblocks say first what is going to happen: the source's has the
+    /// resync's name, the target's the mark Inconsistent.
     mutating func startFullSync(_ index: UInt16, at now: Instant) {
         self.setAllOutOfSync(index)
+        self.volumes[index].needsFullSync = true
+        if self.volumes[index].state.connection == .startingSyncS {
+            _ = self.volumes[index].generations.startResyncAsSource()
+        } else {
+            self.change(index, StateChange(disk: .inconsistent), at: now)
+            self.peerBecomesOnlyCopy(index)
+        }
+        self.persist(index, then: .recordFullSync)
+    }
+
+    /// The superblock says that all bits are set: now the bitmap has to.
+    mutating func recordFullSync(_ index: UInt16, at now: Instant) {
         let isSource = self.volumes[index].state.connection == .startingSyncS
-        self.writeBitmap(index, then: isSource ? .nameResync : .awaitSyncUUID, at: now)
+        self.writeBitmap(index, then: .fullSyncRecorded, at: now)
+        self.writeBitmap(index, then: isSource ? .enterSyncSource : .awaitSyncUUID, at: now)
     }
 
     /// The bitmap is durable: the next step, if the state still asks for it.
@@ -56,9 +76,10 @@ extension Resource {
                 self.receiveSyncUUID(index, early, at: now)
             }
         case .nameResync:
-            guard connection == .wfBitMapS || connection == .startingSyncS else { return }
+            guard connection == .wfBitMapS else { return }
             _ = self.volumes[index].generations.startResyncAsSource()
             self.persist(index, then: .enterSyncSource)
+        case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .demotion(let command): self.demotionStepDone(command, at: now)
         case .peerWrite(let slot): self.peerWriteMarked(slot, at: now)
         case .fullSyncRecorded:
@@ -103,6 +124,7 @@ extension Resource {
             return
         }
         self.volumes[index].generations.finishResyncAsSource()
+        self.peerHasOurGenerations(index)
         var change = StateChange(
             peerRole: report.role,
             connection: .connected,
@@ -114,6 +136,18 @@ extension Resource {
         self.writeBitmap(index, then: .nothing, at: now)
     }
 
+    /// A resync has ended: both nodes have the same generations, and the next one starts from them
+    /// though no P_UUIDS comes before it.
+    private mutating func peerHasOurGenerations(_ index: UInt16) {
+        self.volumes[index].peerGenerations = PeerGenerations(
+            generations: self.volumes[index].generations,
+            dirtyBits: 0,
+            discardsData: false,
+            crashedPrimary: false,
+            isInconsistent: false
+        )
+    }
+
     // MARK: Target
 
     mutating func receiveSyncUUID(_ index: UInt16, _ generation: GenerationID, at now: Instant) {
@@ -122,7 +156,10 @@ extension Resource {
             self.volumes[index].earlySyncUUID = generation
         case .wfSyncUUID, .behind:
             self.volumes[index].earlySyncUUID = nil
-            self.volumes[index].generations.startResyncAsTarget(generation, role: self.role)
+            self.volumes[index].generations.startResyncAsTarget(
+                generation,
+                role: self.volumes[index].state.role
+            )
             self.volumes[index].holdsPeerWrites = true
             self.change(
                 index,
@@ -134,7 +171,7 @@ extension Resource {
             .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
             .wfBitMapS, .wfBitMapT, .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS,
             .pausedSyncT, .ahead:
-            self.closeConnection(.protocolError(.unexpectedPacket), at: now)
+            self.closeConnection(.protocolError(.unexpectedPacket(.syncUUID)), at: now)
         }
     }
 
@@ -222,8 +259,9 @@ extension Resource {
         if !hasFailures, let peer = self.volumes[index].peerGenerations {
             self.volumes[index].generations.finishResyncAsTarget(
                 source: peer.generations,
-                role: self.role
+                role: self.volumes[index].state.role
             )
+            self.peerHasOurGenerations(index)
         }
         self.change(
             index,
@@ -271,6 +309,7 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case sendBitmapAsSource
     case sendBitmapAsTarget
     case nameResync
+    case enterSyncSource
     case awaitSyncUUID
     /// The node becomes Secondary on this command.
     case demotion(command: UInt32)
@@ -286,7 +325,9 @@ extension AfterBitmap {
     /// What is left of the step when the connection is gone: it must not fire in the next one.
     mutating func connectionLost() {
         switch self {
-        case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .awaitSyncUUID: self = .nothing
+        case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .enterSyncSource,
+            .awaitSyncUUID:
+            self = .nothing
         case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded: break
         }
     }

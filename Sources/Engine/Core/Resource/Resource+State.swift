@@ -51,12 +51,18 @@ extension Resource {
         if new.disk == .failed, old.disk != .failed {
             // Before anything that the own disk lacks: the peer then keeps account of it.
             if self.isEstablished { self.sendState(index) }
+            if old.disk > .negotiating {
+                self.volumes[index].exposedGeneration = self.volumes[index].generations.current
+            }
             self.beginDetach(index, at: now)
         }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
         {
             self.resyncStopped(index, at: now)
+        }
+        if new.connection.isResyncing, !old.connection.isResyncing {
+            self.volumes[index].resyncRound &+= 1
         }
         if new.connection != old.connection {
             self.connectionChanged(index, from: old, to: new, at: now)
@@ -125,7 +131,10 @@ extension Resource {
     /// No write is completed, and none begins, before the generation's name is durable: else a
     /// crash could hide a split brain.
     mutating func startNewGeneration(_ index: UInt16, at now: Instant) {
-        self.volumes[index].generations.startNew(self.random.next(), role: self.role)
+        self.volumes[index].generations.startNew(
+            self.random.next(),
+            role: self.volumes[index].state.role
+        )
         self.persist(index, then: .generation)
         self.generationsPending += 1
     }
@@ -148,7 +157,6 @@ extension Resource {
     /// Waits for what is in flight on the disk, then closes it.
     mutating func beginDetach(_ index: UInt16, at now: Instant) {
         self.volumes[index].isDetaching = true
-        self.volumes[index].exposedGeneration = self.volumes[index].generations.current
         self.failMetadataWaiters(index, at: now)
         self.finishDetachIfIdle(index, at: now)
     }

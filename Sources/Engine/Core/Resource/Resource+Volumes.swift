@@ -5,13 +5,14 @@ package import Wire
 
 /// Volumes come, get disks and go.
 extension Resource {
-    /// Adds a volume without a disk.
+    /// Adds a volume without a disk, Secondary, and tells a peer that is connected.
     ///
     /// Returns its index; nil if the number is in use.
     package mutating func addVolume(
         number: UInt16,
         minor: UInt32,
-        parameters: DiskParameters
+        parameters: DiskParameters,
+        into actions: inout ActionQueue<ResourceAction>
     ) -> UInt16? {
         guard self.volumes.index(ofNumber: number) == nil else { return nil }
         var volume = Volume(
@@ -20,9 +21,12 @@ extension Resource {
             parameters: parameters,
             limits: self.parameters
         )
-        volume.state.role = self.role
         volume.state.connection = self.linkCode
-        return self.volumes.add(volume)
+        let index = self.volumes.add(volume)
+        swap(&self.actions, &actions)
+        if self.isEstablished { self.tellOfVolume(index) }
+        swap(&self.actions, &actions)
+        return index
     }
 
     /// Options for the next attach of a volume.
@@ -48,8 +52,8 @@ extension Resource {
 
     /// Gives a volume its disk, whose files the driver has opened and locked.
     ///
-    /// `load` fills the bitmap from disk: 64-bit words, bit n in word n / 64. Bits beyond the device are
-    /// dropped.
+    /// `load` fills the bitmap from disk: 64-bit words, bit n in word n / 64. Bits beyond the
+    /// device are dropped.
     package mutating func attach(
         _ index: UInt16,
         _ found: Attachment,
@@ -62,10 +66,13 @@ extension Resource {
         self.volumes[index].sizes.diskSectors = found.diskSectors
         self.volumes[index].sizes.userSectors = self.volumes[index].parameters.userSectors
         self.volumes[index].sizes.exposedSectors = sectors
+        // A Primary that was killed comes back as a Secondary, and says so in bit 0.
         self.volumes[index].generations = found.generations
+        self.volumes[index].generations.mark(for: self.role)
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil
+        self.volumes[index].diskEnd = nil
         self.volumes[index].superblock = SuperblockWriter()
         self.volumes[index].bitmapWriter = BitmapWriter()
         self.loadBitmap(index, found, sectors: sectors, load)
@@ -85,6 +92,13 @@ extension Resource {
         self.beginAttachedState(index, found, at: now)
         self.handleDeferred(at: now)
         swap(&self.actions, &actions)
+    }
+
+    /// The sectors there are for a volume, if its consistent data does not fit any more: such a
+    /// disk is not to be attached; nil if it may be.
+    package func roomIfTooSmall(_ index: UInt16, _ found: Attachment) -> UInt64? {
+        let room = self.sectorsAtAttach(index, found)
+        return found.isConsistent && room < found.agreedSectors ? room : nil
     }
 
     private func sectorsAtAttach(_ index: UInt16, _ found: Attachment) -> UInt64 {
@@ -169,7 +183,11 @@ extension Resource {
         at now: Instant
     ) {
         guard self.volumes[index].state.connection >= .connected else {
-            guard self.role == .secondary || !self.volumes[index].exposesPeerData else {
+            guard
+                self.volumes[index].state.role == .secondary
+                    || !self.volumes[index].exposesPeerData
+            else {
+                self.volumes[index].diskEnd = .outOfDate
                 return self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
             }
             self.change(
@@ -179,18 +197,18 @@ extension Resource {
             )
             self.volumes[index].attachedDisks = nil
             self.persist(index)
-            return self.recordFullSync(index, at: now)
+            return self.recordFullSyncOfAttach(index, at: now)
         }
         self.change(index, StateChange(disk: .negotiating), at: now)
         self.sendSizes(index)
         self.sendGenerations(index)
         self.sendState(index)
         self.persist(index)
-        self.recordFullSync(index, at: now)
+        self.recordFullSyncOfAttach(index, at: now)
     }
 
     /// Has the bits written that the superblock has promised, so that it need not any more.
-    private mutating func recordFullSync(_ index: UInt16, at now: Instant) {
+    private mutating func recordFullSyncOfAttach(_ index: UInt16, at now: Instant) {
         if self.volumes[index].needsFullSync {
             self.writeBitmap(index, then: .fullSyncRecorded, at: now)
         }
@@ -201,8 +219,7 @@ extension Resource {
         switch self.link {
         case .standAlone: .standAlone
         case .unconnected: .unconnected
-        case .connecting, .handshaking: .wfConnection
-        case .established: .wfReportParams
+        case .connecting, .handshaking, .established: .wfConnection
         case .closing: .unconnected
         }
     }
@@ -228,10 +245,22 @@ extension Resource {
         case .ignored: break
         case .refused: self.closeConnection(.refused(.diskTooSmall), at: now)
         case .agreed(let result):
+            guard self.mayResize(index, to: result.sectors) else {
+                // With the next connection, when that is done.
+                return self.closeConnection(.networkFailure(.resizedWhileBusy), at: now)
+            }
             self.volumes[index].sizes.userSectors = result.userSectors
             self.setExposedSectors(index, result.sectors)
             if result.mustAnswer { self.sendSizes(index) }
         }
+    }
+
+    /// Whether nothing is under way that has to do with the volume's former size.
+    private func mayResize(_ index: UInt16, to sectors: UInt64) -> Bool {
+        let former = self.volumes[index].sizes.exposedSectors
+        guard sectors != former else { return true }
+        guard self.volumes[index].bitmapWriter.isIdle else { return false }
+        return sectors > former || self.requests.count == 0 && self.peerRequests.count == 0
     }
 
     private mutating func setExposedSectors(_ index: UInt16, _ sectors: UInt64) {
@@ -257,7 +286,7 @@ extension Resource {
             isInconsistent: set.flags.contains(.inconsistent)
         )
         let state = self.volumes[index].state
-        if self.role == .primary, state.disk < .inconsistent {
+        if state.role == .primary, state.disk < .inconsistent {
             let exposed = self.volumes[index].exposedGeneration
             let isInUse = state.connection >= .connected && state.peerDisk >= .inconsistent
             guard isInUse || exposed.names(generations.current) else {
@@ -269,7 +298,7 @@ extension Resource {
             self.volumes[index].generations.current.names(.justCreated)
         else { return }
         // The peer declares both disks equal.
-        self.volumes[index].generations.adopt(generations.current, role: self.role)
+        self.volumes[index].generations.adopt(generations.current, role: state.role)
         _ = self.volumes[index].bitmap?.clearAll()
         self.change(index, StateChange(disk: .upToDate, peerDisk: .upToDate), at: now)
         self.persist(index)

@@ -15,6 +15,7 @@ package import Wire
 /// | `+PeerWrites`, `+PeerReads` | what the peer asks of this node's disk |
 /// | `+Flushes`, `+Metadata` | stable storage: data flushes, superblock, bitmap, activity log |
 /// | `+Connection`, `+PeerState`, `+Loss` | from two sockets to a handshake to the end |
+/// | `+UnsharedVolumes` | volumes that only one of the nodes has |
 /// | `+State`, `+Commands` | state changes and who may ask for them |
 /// | `+Resync` | making the copies equal |
 /// | `+Packets`, `+Receiving` | values to packets and back |
@@ -68,11 +69,15 @@ package struct Resource: ~Copyable {
     var failedConnects: UInt64 = 0
     package internal(set) var lastLoss: ConnectionLoss?
     package internal(set) var lastHandshakeFailure: Handshake.Reason?
+    /// When the peer counts as one that does not have the volumes that it has not spoken of.
+    var volumesDeadline = Instant.distantFuture
 
     // Administration
     var pending: PendingCommand?
     var waitingCommands: [(UInt32, ResourceCommand)] = []
     var demotionStepsPending = 0
+    /// A write of the application has begun since a demotion's flushes did.
+    var hasWrittenDuringDemotion = false
 
     var actions = ActionQueue<ResourceAction>(capacity: 1024)
     /// What follows from an event without the driver's help, in a later step of the same event.
@@ -145,7 +150,8 @@ package struct Resource: ~Copyable {
         case .flushFailed(let index, let purpose): self.flushed(index, purpose, false, at: now)
         case .peerWriteRefused(let slot): self.peerWriteRefused(slot, at: now)
         case .attachFlushed(let index): self.continueAttach(index, at: now)
-        case .diskLostBeforeResync: self.closeConnection(.networkFailure, at: now)
+        case .diskLostBeforeResync:
+            self.closeConnection(.networkFailure(.diskLostBeforeResync), at: now)
         case .disconnectedMeanwhile: self.disconnectedMeanwhile(at: now)
         }
     }
@@ -159,6 +165,7 @@ package struct Resource: ~Copyable {
     ) {
         invariant(self.volumes[index].operationsInFlight > 0, "a completion for each operation")
         self.volumes[index].operationsInFlight -= 1
+        if case .failure(let errno) = result { self.noteFailure(index, token, errno) }
         switch token.purpose {
         case .requestRead: self.localReadDone(token.slot, result, at: now)
         case .requestWrite: self.localWriteDone(token.slot, result, at: now)
@@ -175,6 +182,7 @@ package struct Resource: ~Copyable {
         case .superblockFlush: self.superblockFlushed(index, result, at: now)
         }
         if self.volumes.contains(index) { self.finishDetachIfIdle(index, at: now) }
+        if !result.isSuccess { self.forgetHarmlessFailure(index) }
     }
 
     // MARK: Time
@@ -185,6 +193,7 @@ package struct Resource: ~Copyable {
     package var nextDeadline: Instant {
         mutating get {
             var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
+            next = min(next, self.volumesDeadline)
             switch self.handshake {
             case .some(let handshake): next = min(next, handshake.nextDeadline)
             case .none: break
@@ -204,6 +213,7 @@ package struct Resource: ~Copyable {
         if self.epochs.deadline <= now { self.closeEpoch(at: now) }
         self.handshake(.deadline, at: now)
         self.liveness(.deadline, at: now)
+        self.volumesTimedOut(at: now)
         self.commandTimedOut(at: now)
         self.connectIfDue(at: now)
     }

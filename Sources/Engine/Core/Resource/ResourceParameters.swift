@@ -29,7 +29,6 @@ package struct NetworkParameters: Hashable, Sendable, BitwiseCopyable {
     package var socketCheckTimeout = TimeSpan.deciseconds(5)
     package var maximumEpochSize: UInt32 = 16_000
     package var usesRunLengthEncoding = true
-    package var alwaysAfterSplitBrainPolicies = false
     /// The digest's length in bytes of `cram-hmac-alg`; 0 without authentication.
     package var digestLength: UInt8 = 0
 
@@ -43,8 +42,8 @@ package struct NetworkParameters: Hashable, Sendable, BitwiseCopyable {
 
 /// Options of the `disk` section of one volume.
 package struct DiskParameters: Hashable, Sendable, BitwiseCopyable {
-    /// `disk-flushes`: the data device is flushed between epochs and before acknowledgements that may
-    /// clear bits.
+    /// `disk-flushes`: the data device is flushed between epochs and before acknowledgements that
+    /// may clear bits.
     package var flushesData = true
     /// `md-flushes`: metadata writes are followed by a flush.
     package var flushesMetadata = true

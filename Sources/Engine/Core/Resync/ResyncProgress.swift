@@ -20,8 +20,6 @@ package struct ResyncProgress: Sendable, BitwiseCopyable {
     package let total: UInt64
     /// Blocks left, those that failed excepted, `rs_left`.
     package private(set) var left: UInt64
-    /// When the resync started.
-    package let startedAt: Instant
     private var marks: InlineArray<8, Mark>
     private var newest = 0
 
@@ -29,7 +27,6 @@ package struct ResyncProgress: Sendable, BitwiseCopyable {
     package init(total: UInt64, at now: Instant) {
         self.total = total
         self.left = total
-        self.startedAt = now
         self.marks = InlineArray(repeating: Mark(at: now, left: total))
     }
 
@@ -42,20 +39,9 @@ package struct ResyncProgress: Sendable, BitwiseCopyable {
         self.marks[self.newest] = Mark(at: now, left: left)
     }
 
-    /// What is done in hundredths of a percent, 0 to 10,000.
-    package var doneHundredthsOfPercent: UInt64 {
-        guard self.total > 0 else { return 10_000 }
-        return 10_000 - min(self.left, self.total) * 10_000 / self.total
-    }
-
     /// The rate of the last seconds in bytes per second.
     package func bytesPerSecond(at now: Instant) -> UInt64 {
         self.rate(since: self.marks[(self.newest + 2) % Self.markCount], at: now)
-    }
-
-    /// The rate since the start in bytes per second.
-    package func averageBytesPerSecond(at now: Instant) -> UInt64 {
-        self.rate(since: Mark(at: self.startedAt, left: self.total), at: now)
     }
 
     /// The seconds that what is left takes at the recent rate; nil at a standstill.

@@ -13,10 +13,10 @@ package import Primitives
 ///       │                  └──write failed──▶ failed
 ///       └──negative answer──▶ failed, or cancelled: asked for again
 ///
-/// Replication wins over resync: sectors that are written between a request and its answer are
-/// noted, and the answer is used only for the others (``nextFragment(of:from:)``). For writes
-/// before the request this relies on the order of the stream: requests follow writes on the same
-/// socket, and the source reads after the writes that it has received.
+/// The answer is written as a whole. What the source writes in between follows the answer on the
+/// same socket, and what the target's application wants to write waits for the request's end
+/// (``overlapsOutstanding(_:)``). Requests follow writes on the same socket, and the source reads
+/// after the writes that it has received.
 ///
 /// Lives as long as the peer's volume; ``begin(dirtyBlocks:at:)`` starts a resync, ``abort()`` ends
 /// one early. All memory is found at creation. Owned by one thread.
@@ -46,9 +46,6 @@ package struct ResyncWalk: ~Copyable {
         /// Not now: ask again later.
         case cancelled
     }
-
-    /// Bit n of word n / 64: sector n of a request was written since the request was sent.
-    private typealias SectorSet = InlineArray<32, UInt64>
 
     private struct Request: BitwiseCopyable {
         let range: SectorRange
@@ -81,7 +78,6 @@ package struct ResyncWalk: ~Copyable {
     package private(set) var progress = ResyncProgress(total: 0, at: .zero)
 
     private var requests: SlotTable<Request>
-    private let overwritten: UnsafeMutablePointer<SectorSet>
     private var intervals: IntervalTable
     private var serial: UInt32 = 0
     /// The lowest block that a further pass must look at, and the lowest that has failed.
@@ -105,12 +101,8 @@ package struct ResyncWalk: ~Copyable {
         self.blockLimit = Int(requestLimit.bytes / 4096)
         self.window = window
         self.requests = SlotTable(capacity: capacity)
-        self.overwritten = .allocate(capacity: capacity)
-        self.overwritten.initialize(repeating: SectorSet(repeating: 0), count: capacity)
         self.intervals = IntervalTable(capacity: capacity)
     }
-
-    deinit { self.overwritten.deallocate() }
 
     /// The number of requests that have not ended.
     package var outstanding: Int { self.requests.count }
@@ -214,7 +206,6 @@ package struct ResyncWalk: ~Copyable {
             let interval = self.intervals.insert(range, tag: slot)
         else { invariantBroken("room for a request was checked") }
         self.requests[slot].interval = interval
-        self.overwritten[Int(slot)] = SectorSet(repeating: 0)
         self.requestsOfPass += 1
         self.requestedBlocks += UInt64(blocks.count)
         return .request(RequestID(slot: slot, serial: self.serial), range)
@@ -289,45 +280,5 @@ package struct ResyncWalk: ~Copyable {
         self.intervals.remove(request.interval)
         self.requests.release(id.slot)
         return request.range
-    }
-
-    // MARK: Replication in between
-
-    /// Notes that replication or the application writes `range`: answers still to come are older.
-    package mutating func markOverwritten(_ range: SectorRange) {
-        let overwritten = self.overwritten
-        self.intervals.forEachOverlap(of: range) { _, interval in
-            let start = max(range.start, interval.range.start) - interval.range.start
-            let end = min(range.end, interval.range.end) - interval.range.start
-            for sector in Int(start)..<Int(end) {
-                overwritten[Int(interval.tag)][sector / 64] |= 1 << UInt64(sector % 64)
-            }
-        }
-    }
-
-    /// The first run of sectors of the request, at or behind `sector`, that was not overwritten.
-    ///
-    /// Called from the range's start, then from each run's end, until it returns nil.
-    package func nextFragment(of id: RequestID, from sector: UInt64) -> SectorRange? {
-        invariant(self.contains(id), "a request that has not ended")
-        let request = self.requests[id.slot]
-        invariant(
-            sector >= request.range.start && sector <= request.range.end,
-            "a sector of the request"
-        )
-        let count = Int(request.range.count)
-        var start = Int(sector - request.range.start)
-        while start < count && self.isOverwritten(id, start) { start += 1 }
-        var end = start
-        while end < count && !self.isOverwritten(id, end) { end += 1 }
-        guard start < end else { return nil }
-        return SectorRange(
-            start: request.range.start + UInt64(start),
-            count: UInt64(end - start)
-        )
-    }
-
-    private func isOverwritten(_ id: RequestID, _ sector: Int) -> Bool {
-        self.overwritten[Int(id.slot)][sector / 64] >> UInt64(sector % 64) & 1 == 1
     }
 }

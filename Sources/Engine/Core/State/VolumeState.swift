@@ -70,9 +70,6 @@ package struct ResyncPause: OptionSet, Hashable, Sendable, BitwiseCopyable {
     package static let peer = Self(rawValue: 2)
     /// The administrator asked for it (`user_isp`).
     package static let user = Self(rawValue: 4)
-
-    /// What the peer has to take as its ``peer``: whether this node has a reason of its own.
-    package var ownReason: Bool { !self.isDisjoint(with: [.dependency, .user]) }
 }
 
 /// What the rules have to know beside the state itself.

@@ -52,14 +52,8 @@ extension ActivityLog {
         return extent == Self.noExtent ? nil : extent
     }
 
-    /// The number of slots in use, those of the planned transaction included.
-    package var usedSlotCount: Int { self.freshSlots }
-
     /// The number of extents that requests refer to or that are being made hot for them.
     package var referencedCount: Int { self.freshSlots - self.idleCount }
-
-    /// The number of requests that wait.
-    package var waitingCount: Int { self.tail - self.head - self.gapCount }
 
     /// The extent in `slot` that the log on disk names; nil if the slot is free.
     ///
@@ -74,61 +68,5 @@ extension ActivityLog {
     package func referenceCount(of extent: UInt32) -> UInt32 {
         guard let slot = self.table.slot(of: extent) else { return 0 }
         return self.slots[slot].references
-    }
-
-    /// Whether no extent has a reference and no transaction is planned or running.
-    package var isQuiet: Bool { self.phase == .collecting && self.referencedCount == 0 }
-
-    // MARK: Administration
-
-    /// Makes all new requests wait and plans no further transaction; what is in flight goes on.
-    package mutating func suspend() {
-        if self.phase == .collecting { self.closeScan() }
-        self.isSuspended = true
-    }
-
-    /// Ends ``suspend()``.
-    package mutating func resume() { self.isSuspended = false }
-
-    /// Makes every extent cold, at a clean detach or before `al-updates` changes; false if not
-    /// allowed.
-    ///
-    /// Only in memory: the blocks on disk stay. Allowed when the log is quiet and a flush has
-    /// covered every write. Before the log on disk may be taken for empty the caller also writes
-    /// all dirty bitmap pages, then stores a superblock that says so (PRIMARY_IND cleared).
-    package mutating func markAllCold(flushes: FlushClock) -> Bool {
-        guard self.isQuiet else { return false }
-        for slot in 0..<self.freshSlots where !flushes.covers(self.slots[slot].mark) {
-            return false
-        }
-        self.table.removeAll()
-        self.slots.update(repeating: Slot(), count: self.freshSlots)
-        self.freshSlots = 0
-        self.idleCount = 0
-        self.oldestIdle = -1
-        self.youngestIdle = -1
-        return true
-    }
-
-    /// Switches `al-updates`.
-    ///
-    /// Traps unless every extent is cold: the log on disk is not kept up otherwise.
-    package mutating func setWritesUpdates(_ writesUpdates: Bool) {
-        invariant(self.isQuiet && self.freshSlots == 0, "al-updates changes while all is cold")
-        self.writesUpdates = writesUpdates
-    }
-
-    /// Has `count` transactions without changes written before anything else, also while suspended.
-    ///
-    /// As many as the ring has blocks fill a new activity log after the size or place of the
-    /// metadata has changed.
-    package mutating func writeEmptyTransactions(_ count: Int) {
-        invariant(count >= 0, "number of transactions")
-        self.emptyTransactions += count
-    }
-
-    /// Whether transactions of ``writeEmptyTransactions(_:)`` are still to be written.
-    package var writesEmptyTransactions: Bool {
-        self.emptyTransactions > 0 || (self.phase == .writing && self.updateCount == 0)
     }
 }

@@ -106,13 +106,11 @@ package struct ActivityLog: ~Copyable {
     package private(set) var transactionsWritten: UInt64 = 0
     /// Changes in the planned transaction.
     package private(set) var updateCount = 0
-    /// Whether new requests wait and no transaction is planned.
-    package internal(set) var isSuspended = false
     /// Whether the oldest waiting request lacks slots without references: everything queues behind
     /// it.
     package internal(set) var isStarving = false
     /// Whether transactions are written; false is `al-updates no`.
-    package internal(set) var writesUpdates: Bool
+    package let writesUpdates: Bool
 
     let slots: UnsafeMutablePointer<Slot>
     let updates: UnsafeMutablePointer<UInt16>
@@ -137,7 +135,6 @@ package struct ActivityLog: ~Copyable {
     private var neededFlush: UInt64 = 0
     private var bitmapAsked = false
     private var bitmapDone = false
-    var emptyTransactions = 0
     private var failureSaid = false
 
     /// Creates a log whose extents are all cold, as attaching leaves it after the log was applied.
@@ -182,7 +179,7 @@ package struct ActivityLog: ~Copyable {
         case .failing, .failed: return .failed
         case .collecting, .preparing, .writing, .resuming: break
         }
-        if !self.isSuspended && !self.isStarving && self.allHot(extents) {
+        if !self.isStarving && self.allHot(extents) {
             self.reference(extents)
             return .hot
         }
@@ -271,18 +268,10 @@ package struct ActivityLog: ~Copyable {
 
     /// Whether nothing waits and nothing is under way.
     private var hasNothingToDo: Bool {
-        self.phase == .collecting && self.head == self.tail && self.emptyTransactions == 0
-            && !self.isStarving
+        self.phase == .collecting && self.head == self.tail && !self.isStarving
     }
 
     private mutating func collect() -> Action? {
-        if self.emptyTransactions > 0 {
-            self.closeScan()
-            self.emptyTransactions -= 1
-            self.phase = .writing
-            return .writeTransaction(number: self.transactionNumber)
-        }
-        if self.isSuspended { return nil }
         if !self.isStarving {
             if let request = self.nextThatBecameHot() { return .resume(request: request) }
         }
@@ -434,9 +423,6 @@ package struct ActivityLog: ~Copyable {
         }
         return .refuse(request: self.ring[self.head & self.ringMask].request)
     }
-
-    /// Places in the ring whose request was resumed during the current look through it.
-    var gapCount: Int { self.phase == .collecting ? self.scan - self.kept : 0 }
 
     // MARK: References
 

@@ -71,11 +71,6 @@ struct ExtentTable: ~Copyable {
         self.entries[hole] = Self.vacant
     }
 
-    /// Removes every extent.
-    mutating func removeAll() {
-        self.entries.update(repeating: Self.vacant, count: self.mask + 1)
-    }
-
     /// Fibonacci hashing: neighbouring extents, the usual neighbours in time, are spread apart.
     private func home(of extent: UInt32) -> Int {
         Int((extent &* 0x9E37_79B9) >> self.shift)

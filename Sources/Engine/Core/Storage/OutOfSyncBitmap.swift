@@ -51,7 +51,6 @@ package struct OutOfSyncBitmap: ~Copyable {
     /// Bits of a 4 MiB activity-log extent.
     package static var bitsPerExtent: Int { 1024 }
     private static var wordsPerExtent: Int { 16 }
-    private static var changeMask: UInt8 { 3 }
     private static var writing: UInt8 { 4 }
 
     /// The size of the volume in sectors.

@@ -22,9 +22,8 @@ struct SuperblockWriter: ~Copyable {
         self.wanted += 1
         switch step {
         case .nothing: break
-        case .generation, .enterSyncSource, .startResyncAsTarget, .markPeerWrite,
-            .releasePeerWrites, .sendState,
-            .reply, .detach:
+        case .generation, .enterSyncSource, .startResyncAsTarget, .recordFullSync,
+            .markPeerWrite, .releasePeerWrites, .sendState, .reply, .detach:
             self.waiters.append(Waiter(number: self.wanted, step: step))
         }
     }

@@ -61,6 +61,8 @@ struct Volume: ~Copyable {
     var recordedDisk = DiskState.inconsistent
     var metadataFailed = false
     var lastError: IOResult?
+    /// Why the disk was given up; nil while it is in use.
+    var diskEnd: DiskEnd?
     /// What attaching found, for as long as the disk is Attaching or Negotiating.
     var attachedDisks: StateContext.AttachedDisks?
     var attachFlushesPending = 0
@@ -94,6 +96,8 @@ struct Volume: ~Copyable {
     /// The last number of the sequence that writes and acknowledgements to the peer share.
     var sequence: UInt32 = 0
     var handshakeRunning = false
+    /// Whether the peer was told of a disk when it was last told of the volume.
+    var toldOfDisk = false
     var discardsData = false
     var peerGenerations: PeerGenerations?
     /// What the comparison of this report of the peer's began with, if it has changed it.
@@ -107,8 +111,12 @@ struct Volume: ~Copyable {
     /// No write of the peer may reach the disk before the superblock says Inconsistent.
     var holdsPeerWrites = false
     var hasUnflushedPeerWrites = false
+    /// The first flush that covers every write of the peer that is done.
+    var peerWriteMark: UInt64 = 0
 
     // Resync
+    /// Counts the resyncs that have begun, so that what belongs to an earlier one clears no bits.
+    var resyncRound: UInt32 = 0
     /// Reads for the resync that wait for a write of the application.
     var heldReads = ActionQueue<UInt32>(capacity: 64)
     /// Resync blocks sent and not yet acknowledged.
@@ -224,6 +232,11 @@ struct Volume: ~Copyable {
 
     mutating func setInSync(_ range: SectorRange) { _ = self.bitmap?.clear(range) }
 
+    /// Whether a write that arrived or was sent in `round` may clear bits now.
+    func mayClearBits(in round: UInt32) -> Bool {
+        self.state.connection.isResyncing && self.resyncRound == round
+    }
+
     mutating func setAllOutOfSync() { _ = self.bitmap?.setAll() }
 
     /// The next changed page of the running round; it counts as submitted.
@@ -295,6 +308,7 @@ struct Volume: ~Copyable {
         self.attachedDisks = nil
         self.sizes.diskSectors = 0
         self.flushes = FlushClock()
+        self.peerWriteMark = 0
         self.metadataFailed = false
     }
 }

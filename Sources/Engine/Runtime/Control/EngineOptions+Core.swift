@@ -63,7 +63,6 @@ package struct PeerSettings: Sendable {
         self.parameters.socketCheckTimeout = options.socketCheckTimeout
         self.parameters.maximumEpochSize = UInt32(options.epochWritesMaximum)
         self.parameters.usesRunLengthEncoding = options.compressesBitmap
-        self.parameters.alwaysAfterSplitBrainPolicies = options.alwaysResolvesSplitBrain
     }
 }
 

@@ -5,6 +5,7 @@ import Configuration
 import EngineCore
 import Metadata
 import Reactor
+import Synchronization
 import Wire
 
 /// Verbs that change the configuration or the state.
@@ -12,11 +13,16 @@ extension EngineService {
     func change(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
         switch request {
         case .newResource(let name, let nodeID, let options):
-            self.newResource(name, nodeID, options, stream)
-        case .deleteResource(let name): self.deleteResource(name, stream)
-        case .down(let name): self.down(name, stream)
+            self.shared.withLock { _ in self.newResource(name, nodeID, options, stream) }
+        case .deleteResource(let name):
+            self.shared.withLock { _ in self.deleteResource(name, stream) }
+        case .down(let name):
+            guard let name, self.resource(name) != nil else { return stream.finish() }
+            if self.takeDown(name, stream) { stream.finish() }
         case .newMinor(let resource, let minor, let volume, let options):
-            self.newMinor(resource, minor, volume, options, stream)
+            self.shared.withLock { _ in
+                self.newMinor(resource, minor, volume, options, stream)
+            }
         case .deleteMinor(let minor): self.deleteMinor(minor, stream)
         case .newPeer(let peer, let options): self.newPeer(peer, options, stream)
         case .deletePeer(let peer, _): self.deletePeer(peer, stream)
@@ -25,7 +31,9 @@ extension EngineService {
         case .deletePath(let peer, let local, let remote):
             self.deletePath(peer, local, remote, stream)
         case .resourceOptions(let name, let setDefaults, let options):
-            self.resourceOptions(name, setDefaults, options, stream)
+            self.shared.withLock { _ in
+                self.resourceOptions(name, setDefaults, options, stream)
+            }
         case .diskOptions(let minor, let setDefaults, let options):
             self.diskOptions(minor, setDefaults, options, stream)
         case .netOptions(let peer, let setDefaults, let options):
@@ -76,6 +84,8 @@ extension EngineService {
             return stream.refuse(.invalidRequest, problem)
         }
         let index: Int?? = self.ask { loop, done in
+            // Of a command that got no answer in time.
+            if let stale = loop.resourceIndex(name) { _ = loop.removeResource(stale) }
             done(
                 loop.addResource(
                     name: name,
@@ -84,9 +94,19 @@ extension EngineService {
                 )
             )
         }
-        guard let index, let index else {
+        guard let index else {
             _ = self.listen(for: name, nil)
-            return stream.refuse(.outOfMemory)
+            return self.refuseUnanswered(stream)
+        }
+        guard let index else {
+            _ = self.listen(for: name, nil)
+            return stream.finish(
+                .refused,
+                [
+                    "this engine has \(EngineConfiguration.resourceMaximum) resources, which is all "
+                        + "that one may have"
+                ]
+            )
         }
         self.store(
             ConfiguredResource(name: name, nodeID: nodeID, index: index, options: options)
@@ -99,32 +119,40 @@ extension EngineService {
         guard let resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
         let index = resource.index
         let isRemoved: Bool? = self.ask { loop, done in done(loop.removeResource(index)) }
-        guard isRemoved == true else { return stream.refuse(.resourceInUse) }
+        guard let isRemoved else { return self.refuseUnanswered(stream) }
+        guard isRemoved else { return stream.refuse(.resourceInUse) }
         self.forget(name)
         _ = self.listen(for: name, nil)
         self.events.removed(name)
         stream.finish()
     }
 
-    private func down(_ name: String?, _ stream: ResponseStream<EngineControl>) {
-        let resources = name.map { [self.resource($0)].compactMap(\.self) } ?? self.allResources
-        for resource in resources {
-            let index = resource.index
-            let code: StateChangeCode? = self.ask { loop, done in
-                loop.command(index, .down) { done($0) }
-            }
-            guard let code, code.isSuccess else { return stream.finish(code ?? .unknownError) }
-            let volumes = resource.volumes.values.map(\.index)
-            let isRemoved: Bool? = self.ask { loop, done in
-                for volume in volumes { _ = loop.removeVolume(index, volume) }
-                done(loop.removeResource(index))
-            }
-            guard isRemoved == true else { return stream.refuse(.resourceInUse) }
+    /// Takes a resource down; false if that is refused, and `stream` has been told then.
+    func takeDown(_ name: String, _ stream: ResponseStream<EngineControl>) -> Bool {
+        guard let resource = self.resource(name) else { return true }
+        let index = resource.index
+        let code: StateChangeCode? = self.ask { loop, done in
+            loop.command(index, .down) { done($0) }
+        }
+        guard let code, code.isSuccess else {
+            code.map { stream.finish($0) } ?? self.refuseUnanswered(stream)
+            return false
+        }
+        let volumes = resource.volumes.values.map(\.index)
+        let isRemoved: Bool? = self.ask { loop, done in
+            for volume in volumes { _ = loop.removeVolume(index, volume) }
+            done(loop.removeResource(index))
+        }
+        guard let isRemoved, isRemoved else {
+            isRemoved == nil ? self.refuseUnanswered(stream) : stream.refuse(.resourceInUse)
+            return false
+        }
+        self.shared.withLock { _ in
             self.forget(resource.name)
             _ = self.listen(for: resource.name, nil)
-            self.events.removed(resource.name)
         }
-        stream.finish()
+        self.events.removed(resource.name)
+        return true
     }
 
     private func newMinor(
@@ -155,7 +183,8 @@ extension EngineService {
                 )
             )
         }
-        guard let volume, let volume else { return stream.refuse(.alreadyExists) }
+        guard let volume else { return self.refuseUnanswered(stream) }
+        guard let volume else { return stream.refuse(.alreadyExists) }
         resource.volumes[minor] = ConfiguredVolume(number: number, minor: minor, index: volume)
         self.store(resource)
         stream.finish()
@@ -168,7 +197,8 @@ extension EngineService {
         let index = resource.index
         let place = volume.index
         let isRemoved: Bool? = self.ask { loop, done in done(loop.removeVolume(index, place)) }
-        guard isRemoved == true else { return stream.refuse(.minorConfigured) }
+        guard let isRemoved else { return self.refuseUnanswered(stream) }
+        guard isRemoved else { return stream.refuse(.minorConfigured) }
         volume.attached = nil
         resource.volumes[minor] = nil
         self.store(resource)
@@ -205,7 +235,7 @@ extension EngineService {
             loop.setDiskParameters(index, place, settings.parameters)
             loop.attach(index, volume: place, request) { done($0) }
         }
-        guard let answer else { return stream.finish(.failed, ["the engine did not answer"]) }
+        guard let answer else { return self.refuseUnanswered(stream) }
         if let failure = answer {
             guard let code = FailureCode(rawValue: Int32(failure.code)) else {
                 return stream.finish(.failed, [failure.text])

@@ -31,7 +31,7 @@ extension EngineService {
         }
         let wanted = addresses
         let problem: String?? = self.ask { loop, done in done(loop.listenForClients(on: wanted)) }
-        guard let problem else { return "the engine is stopping" }
+        guard let problem else { return self.unanswered }
         return problem
     }
 

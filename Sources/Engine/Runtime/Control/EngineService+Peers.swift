@@ -168,7 +168,7 @@ extension EngineService {
             self.run(.disconnect(force: force), on: peer.resource, stream)
         case .detach(let minor, let force, _):
             self.run(minor, stream) { .detach(volume: $0, force: force) }
-        case .outdate(let minor): self.run(minor, stream) { _ in .outdate }
+        case .outdate(let minor): self.run(minor, stream) { .outdate(volume: $0) }
         case .invalidate(let minor, _, _): self.run(minor, stream) { .invalidate(volume: $0) }
         case .invalidateRemote(let device, _):
             guard let resource = self.resource(device.peer.resource),
@@ -221,7 +221,8 @@ extension EngineService {
         }
         let isFirstPromotion =
             command == .primary(force: false) && code == .noUpToDateDisk && self.isFresh(resource)
-        guard isFirstPromotion else { return stream.finish(code ?? .unknownError) }
+        guard let code else { return self.refuseUnanswered(stream) }
+        guard isFirstPromotion else { return stream.finish(code) }
         stream.finish(
             .noUpToDateDisk,
             "\(name) is new, and no node's data counts yet. The first time, on the one node whose "

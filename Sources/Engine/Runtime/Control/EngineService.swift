@@ -10,17 +10,27 @@ import Wire
 
 /// Answers what tools ask of `bsrd`: keeps what is configured and hands the rest to the loop.
 ///
-/// Every request is answered on the thread of its client. Changes of the configuration are made one
-/// at a time.
+/// Every request is answered on the thread of its client. Changes of one resource are made one
+/// after the other; a command that waits holds up none of another resource.
 package final class EngineService: Sendable {
     private let handle: LoopHandle<EngineLoop>
     private let resources = Mutex<[String: ConfiguredResource]>([:])
-    /// Makes changes of the configuration one after the other.
-    private let changes = Mutex<Void>(())
+    private let changes = ResourceLocks()
+    /// Held for what resources share: names, minor numbers, NBD addresses.
+    ///
+    /// Never while a command waits for anything but the loop; taken behind the lock of a resource.
+    let shared = Mutex<Void>(())
+    private let answerSeconds: Int
     package let events = EventHub()
 
     /// Creates the service of a running loop.
-    package init(_ handle: LoopHandle<EngineLoop>) { self.handle = handle }
+    ///
+    /// - Parameter answerSeconds: how long the loop may take for an answer. Commands have deadlines
+    ///   of their own; this one is for a loop that has ended, or that a system call keeps busy.
+    package init(_ handle: LoopHandle<EngineLoop>, answerSeconds: Int = 60) {
+        self.handle = handle
+        self.answerSeconds = answerSeconds
+    }
 
     /// Answers one request.
     package func answer(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
@@ -29,8 +39,47 @@ package final class EngineService: Sendable {
         case .events(let name): self.followEvents(name, stream)
         case .configuration(let name): self.configuration(name, stream)
         case .generations(let address): self.generations(address, stream)
+        case .down(nil): self.downAll(stream)
         default:
-            self.changes.withLock { _ in self.change(request, stream) }
+            guard let name = self.resourceName(of: request) else {
+                return self.change(request, stream)
+            }
+            self.changes.withLock(name) { self.change(request, stream) }
+        }
+    }
+
+    private func downAll(_ stream: ResponseStream<EngineControl>) {
+        for resource in self.allResources {
+            var isDown = false
+            self.changes.withLock(resource.name) {
+                isDown = self.takeDown(resource.name, stream)
+            }
+            guard isDown else { return }
+        }
+        stream.finish()
+    }
+
+    /// The resource that a change is about; nil if it does not exist.
+    private func resourceName(of request: EngineRequest) -> String? {
+        switch request {
+        case .newResource(let name, _, _), .deleteResource(let name), .newMinor(let name, _, _, _),
+            .resourceOptions(let name, _, _), .primary(let name, _), .secondary(let name, _):
+            name
+        case .down(let name), .status(let name), .events(let name), .configuration(let name): name
+        case .newPeer(let peer, _), .deletePeer(let peer, _), .forgetPeer(let peer),
+            .newPath(let peer, _, _), .deletePath(let peer, _, _), .netOptions(let peer, _, _),
+            .connect(let peer, _, _), .disconnect(let peer, _):
+            peer.resource
+        case .peerDeviceOptions(let device, _, _), .invalidateRemote(let device, _),
+            .pauseSync(let device), .resumeSync(let device), .verify(let device, _),
+            .generations(let device):
+            device.peer.resource
+        case .deleteMinor(let minor), .diskOptions(let minor, _, _), .detach(let minor, _, _),
+            .outdate(let minor), .invalidate(let minor, _, _), .suspendIO(let minor),
+            .resumeIO(let minor), .newCurrentUUID(let minor, _, _), .resize(let minor, _),
+            .checkResize(let minor):
+            self.volume(minor: minor)?.0.name
+        case .attach(let arguments): self.volume(minor: arguments.minor)?.0.name
         }
     }
 
@@ -49,9 +98,20 @@ package final class EngineService: Sendable {
             }
         }
         guard isPosted else { return nil }
-        // Commands have deadlines of their own; this one is for a loop that has ended.
-        guard semaphore.wait(timeout: .now() + .seconds(60)) == .success else { return nil }
+        guard semaphore.wait(timeout: .now() + .seconds(self.answerSeconds)) == .success else {
+            return nil
+        }
         return box.value.withLock { $0 }
+    }
+
+    /// What a request is told for which ``ask(_:)`` got no answer.
+    var unanswered: String {
+        "the engine did not answer within \(self.answerSeconds) s, or it is stopping; it may still do "
+            + "what was asked: look at 'bsradm status' before trying again"
+    }
+
+    func refuseUnanswered(_ stream: ResponseStream<EngineControl>) {
+        stream.finish(.failed, [self.unanswered])
     }
 
     func snapshot(_ resource: ConfiguredResource) -> ResourceSnapshot? {

@@ -45,7 +45,9 @@ extension DeviceStatus {
 extension ConnectionStatus {
     fileprivate init(_ snapshot: ResourceSnapshot, _ peer: ConfiguredPeer) {
         self.init(peerNodeID: peer.nodeID, name: peer.name, state: snapshot.connectionState)
-        self.peerRole = snapshot.volumes.first?.snapshot.state.peerRole ?? .unknown
+        // A volume that was added to a Primary is Secondary at first.
+        let roles = snapshot.volumes.map(\.snapshot.state.peerRole)
+        self.peerRole = roles.contains(.primary) ? .primary : roles.first ?? .unknown
         if case .refused(.data(.splitBrain))? = snapshot.lastLoss, snapshot.link == .standAlone {
             self.problem = .splitBrain
         }
