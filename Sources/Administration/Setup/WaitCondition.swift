@@ -55,9 +55,8 @@ package struct WaitCondition: Sendable, Hashable {
             case .reached, .unknownObject: continue
             case .hopeless:
                 let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
-                return
-                    "the connection to \(connection.name) is StandAlone\(reason) until somebody says "
-                    + "'bsradm connect \(resource.name)' (--wait-after-sb waits for that)"
+                return "the connection to \(connection.name) is StandAlone\(reason) until "
+                    + "somebody says 'bsradm connect \(resource.name)' (--wait-after-sb waits for that)"
             case .pending: break
             }
             guard connection.state == .connected else {
@@ -69,7 +68,8 @@ package struct WaitCondition: Sendable, Hashable {
             guard let volume else { continue }
             return volume.replication == .off
                 ? "\(connection.name) does not have volume \(volume.volume)"
-                : "volume \(volume.volume) to \(connection.name) is in \(volume.replication.rawValue)"
+                : "volume \(volume.volume) to \(connection.name) is in "
+                    + volume.replication.rawValue
         }
         return nil
     }

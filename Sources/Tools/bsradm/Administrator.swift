@@ -168,11 +168,11 @@ struct Administrator {
         let resizes = commands.filter { $0.arguments.first == "resize" }
         guard !resizes.isEmpty else { return }
         let lines = resizes.map { command in
-            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine uses, "
-                + "and a running volume cannot get another size yet"
+            "\(command.resource): minor \(command.arguments[1]): 'size' is not what the engine "
+                + "uses, and a running volume cannot get another size yet"
         }
         throw UsageError(
-            (lines + ["Nothing of it was changed. Put the former 'size' back."]).joined(
+            (lines + ["Nothing was changed of it. Put the former 'size' back."]).joined(
                 separator: "\n"
             ),
             exitCode: ExitCode.configuration

@@ -103,8 +103,8 @@ extension EngineService {
             return stream.finish(
                 .refused,
                 [
-                    "this engine has \(EngineConfiguration.resourceMaximum) resources, which is all "
-                        + "that one may have"
+                    "this engine has \(EngineConfiguration.resourceMaximum) resources, which is "
+                        + "all that one may have"
                 ]
             )
         }
