@@ -56,7 +56,8 @@ package struct WaitCondition: Sendable, Hashable {
             case .hopeless:
                 let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
                 return "the connection to \(connection.name) is StandAlone\(reason) until "
-                    + "somebody says 'bsradm connect \(resource.name)' (--wait-after-sb waits for that)"
+                    + "somebody says 'bsradm connect \(resource.name)' "
+                    + "(--wait-after-sb waits for that)"
             case .pending: break
             }
             guard connection.state == .connected else {
