@@ -121,7 +121,8 @@ let package = Package(
         tool(
             "bsrd",
             [
-                "Engine", "EngineCore", "Administration", "Configuration", "Reactor", "ToolSupport",
+                "Engine", "EngineCore", "Administration", "Configuration", "Primitives", "Reactor",
+                "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -129,25 +130,25 @@ let package = Package(
         tool(
             "drxd",
             [
-                "DRX", "Administration", "Reactor", "ToolSupport",
+                "DRX", "Administration", "Primitives", "Reactor", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        tool("bsrmeta", ["Metadata"]),
+        tool("bsrmeta", ["Metadata", "Primitives"]),
         tool(
             "bsr-sim",
             [
-                "Primitives", "Simulation",
+                "Primitives", "Simulation", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
-        tool("bsradm", ["Configuration"]),
-        tool("bsrsetup", ["Administration"]),
+        tool("bsradm", ["Configuration", "Primitives"]),
+        tool("bsrsetup", ["Administration", "Primitives"]),
         tool(
             "drxsim",
             [
-                "LinkSimulation", "Administration", "Primitives",
+                "LinkSimulation", "Administration", "Primitives", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -161,7 +162,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Primitives", "CZstd"],
+            dependencies: ["Primitives", "Configuration", "CZstd"],
             path: "Tests/TestSupport",
             resources: [.copy("Recordings")],
             swiftSettings: settings
@@ -209,7 +210,10 @@ let package = Package(
         tests("ReactorTests", ["Reactor", "CAllocationCounter", "reactor-allocations"]),
         tests(
             "EngineTests",
-            ["Administration", "Engine", "EngineCore", "Metadata", "Reactor", "Wire"]
+            [
+                "Administration", "Engine", "EngineCore", "Configuration", "Metadata", "Reactor",
+                "Wire",
+            ]
         ),
         tests(
             "DRXTests",
@@ -226,7 +230,10 @@ let package = Package(
             "SystemTests",
             ["Engine", "PowerCutStore", "KillTesting", "bsrd-powercut", "bsrmeta", "drxd"]
         ),
-        tests("SiteTests", ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl"]),
+        tests(
+            "SiteTests",
+            ["bsrd", "drxd", "drxsim", "bsradm", "bsrsetup", "bsrmeta", "drxctl", "bsr-sim"]
+        ),
         tests("InteropTests", ["Metadata", "bsradm", "bsrmeta"]),
         tests(
             "ManualTests",

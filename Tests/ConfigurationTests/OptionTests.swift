@@ -30,6 +30,21 @@ struct OptionTests {
         }
     }
 
+    @Test(arguments: [
+        ("99999999999999999T", true), ("5000t", true), ("16E", true), ("1T", false),
+        ("1x", false), ("T", false), ("99999999999999999999999999", true),
+    ])
+    func `a size with a larger suffix than the grammar has is too big only if it is`(
+        text: String,
+        isTooBig: Bool
+    ) throws {
+        let size = try #require(OptionTable.find("size", in: .disk))
+        let error = #expect(throws: OptionError.self) { try size.value(of: text) }
+        #expect(
+            error?.reason == (isTooBig ? .tooBig(maximum: 2_199_023_255_552) : .notANumber)
+        )
+    }
+
     @Test
     func `every default is a value that its option accepts`() throws {
         #expect(OptionTable.entries.count > 100)

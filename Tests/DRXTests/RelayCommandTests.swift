@@ -84,9 +84,9 @@ import Wire
     @Test(
         "DRX-04 up refuses what the relay does not do",
         arguments: [
-            ("bwlimit 10M;", "bwlimit is not supported yet"),
-            ("read-loops 4;", "read-loops is not supported yet"),
-            ("compression 1;", "compression is not supported yet"),
+            ("bwlimit 10M;", "bwlimit 10M is not supported yet"),
+            ("read-loops 4;", "read-loops 4 is not supported yet"),
+            ("compression 1;", "compression 1 is not supported yet"),
             ("plugin { crypto openssl; }", "crypto openssl is not supported yet"),
             ("plugin { compressor lzma level 1; }", "plugin lzma level 1 is not supported"),
         ]

@@ -20,9 +20,18 @@ struct BsradmExecutionTests {
     private struct Site {
         let folder: TemporaryFolder
 
-        init(_ answers: [(pattern: String, exitCode: Int)], show: String = "") throws {
+        init(
+            _ answers: [(pattern: String, exitCode: Int)],
+            show: String = "",
+            states: [String: String] = [:],
+            lines: String = ""
+        ) throws {
             self.folder = try TemporaryFolder()
-            try Self.write(BsradmExecutionTests.file, self.folder.file("t.res"))
+            let text = BsradmExecutionTests.file.replacing(
+                "resource r0 {",
+                with: "resource r0 { " + lines
+            )
+            try Self.write(text, self.folder.file("t.res"))
             try Self.write(show, self.folder.file("show"))
             for tool in ["bsrsetup", "bsrmeta"] {
                 var script = "#!/bin/sh\necho \"\(tool) $*\" >> '\(self.folder.file("log"))'\n"
@@ -30,6 +39,9 @@ struct BsradmExecutionTests {
                 for answer in answers {
                     script += "*\"\(answer.pattern)\"*) echo \"\(tool) says no\" >&2; "
                     script += "exit \(answer.exitCode);;\n"
+                }
+                for (minor, state) in states {
+                    script += "*' dstate \(minor)') echo '\(state)';;\n"
                 }
                 script += "*' show '*) cat '\(self.folder.file("show"))';;\nesac\n"
                 try Self.write(script, self.folder.file(tool))
@@ -66,8 +78,22 @@ struct BsradmExecutionTests {
         #expect(result.exitCode == 0)
         #expect(
             calls == [
-                "bsrmeta 1 v09 /dev/a internal apply-al",
+                Self.global + "dstate 1", "bsrmeta 1 v09 /dev/a internal apply-al",
                 Self.global + "attach 1 /dev/a /dev/a internal",
+            ]
+        )
+    }
+
+    @Test
+    func `attach of a volume that has its disk is the engine's to refuse`() throws {
+        let site = try Site([("attach 2", 10)], states: ["2": "UpToDate/DUnknown"])
+        let (result, calls) = try site.run("attach r1")
+        #expect(result.exitCode == 10)
+        #expect(
+            calls.filter { !$0.contains(" dstate ") } == [
+                Self.global + "attach 2 /dev/b /dev/b internal",
+                "bsrmeta 3 v09 /dev/c internal apply-al",
+                Self.global + "attach 3 /dev/c /dev/c internal",
             ]
         )
     }
@@ -114,13 +140,47 @@ struct BsradmExecutionTests {
     }
 
     @Test
-    func `a failed first stage ends the run behind that stage`() throws {
+    func `a resource that fails does not keep the others down`() throws {
         let site = try Site([("role r", 10), ("new-minor r0", 10)])
         let (result, calls) = try site.run("up all")
         #expect(result.exitCode == 10)
-        #expect(calls.contains { $0.contains("new-minor r1 3 1") })
-        #expect(!calls.contains { $0.contains("new-peer") })
+        #expect(!calls.contains { $0.contains("new-peer r0") || $0.contains("attach 1") })
+        #expect(calls.contains { $0.contains("attach 3") })
+        #expect(calls.last == Self.global + "connect r1 1")
         #expect(result.errors.contains("'bsrsetup new-minor r0 1 0' terminated with exit code 10"))
+        #expect(result.errors.contains("r0: not carried out completely"))
+        #expect(!result.errors.contains("r1: not"))
+    }
+
+    @Test
+    func `a resource that up refuses, or that can not be compared, leaves the others alone`() throws
+    {
+        let refused = try Site([("role r", 10)], lines: "options { persist-role yes; }")
+        let (first, calls) = try refused.run("up all")
+        #expect(first.exitCode == 10)
+        #expect(first.errors.contains("r0: persist-role yes is not supported yet"))
+        #expect(!calls.contains { $0.contains("new-resource r0") })
+        #expect(calls.last == Self.global + "connect r1 1")
+
+        let unreadable = try Site([("role r1", 10)], show: "resource {")
+        let (second, later) = try unreadable.run("adjust all")
+        #expect(second.exitCode == 20)
+        #expect(second.errors.contains("r0: bsrsetup show:1: Parse error"))
+        #expect(later.last == Self.global + "connect r1 1")
+    }
+
+    @Test
+    func `up and adjust name what has no effect yet, in one line`() throws {
+        let site = try Site([("role r", 10)], lines: "net { max-buffers 8k; tcp-cork no; }")
+        for line in ["up all", "adjust all"] {
+            let (result, _) = try site.run(line)
+            #expect(result.exitCode == 0)
+            #expect(
+                result.errors
+                    == "resource r0: accepted, without effect yet: tcp-cork, max-buffers\n"
+            )
+        }
+        #expect(try site.run("-d up all").result.errors == "")
     }
 
     @Test

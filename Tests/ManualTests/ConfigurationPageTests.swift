@@ -45,6 +45,25 @@ struct ConfigurationPageTests {
         }
     }
 
+    @Test func `what comes of an option is told as it is`() throws {
+        let page = try ManualPage("bsr.conf.5")
+        for (title, sections) in Self.titles where sections != [.handlers] {
+            let items = page.sections.filter { $0.title == title }.flatMap(\.items)
+            for entry in sections.flatMap({ OptionTable.all(in: $0) }) {
+                guard let item = items.first(where: { $0.head.first == entry.name }) else {
+                    continue
+                }
+                let saysRefused = item.text.contains("efuse")
+                let saysNothing = item.text.contains("No effect")
+                switch entry.effect {
+                case .honoured: #expect(!saysNothing, "\(entry.name)")
+                case .refused: #expect(saysRefused, "\(entry.name)")
+                case .withoutEffect: #expect(saysNothing && !saysRefused, "\(entry.name)")
+                }
+            }
+        }
+    }
+
     /// What the page must say of a type's values.
     private static func words(of type: OptionType) -> [String] {
         switch type {

@@ -83,7 +83,7 @@ import Testing
             let output = try sites.tool("bsradm", .alpha, "\(verb) r0")
             #expect(output.exitCode == 10, "\(output.everything)")
             #expect(output.errors.contains("r0: minor 1: 'size'"), "\(output.errors)")
-            #expect(output.errors.contains("Nothing was changed"), "\(output.errors)")
+            #expect(output.errors.contains("Nothing was changed of it."), "\(output.errors)")
         }
         #expect(try sites.run("bsrsetup", .alpha, "show r0") == shown)
         #expect(try sites.run("bsradm", .alpha, "--dry-run adjust r0").contains("resize 1"))

@@ -44,6 +44,10 @@ import Testing
             ("options { quorum majority; }", "quorum"),
             ("options { on-no-data-accessible suspend-io; }", "on-no-data-accessible"),
             ("options { auto-promote yes; }", "auto-promote"),
+            ("options { persist-role yes; }", "persist-role"),
+            ("disk { disk-timeout 10; }", "disk-timeout"),
+            ("disk { al-updates no; }", "al-updates"),
+            ("disk { on-io-error call-local-io-error; }", "on-io-error"),
         ]
     )
     func unsupported(_ lines: String, _ option: String) throws {
@@ -55,13 +59,36 @@ import Testing
         #expect(output.errors.contains(option), "\(output.errors)")
     }
 
+    @Test("the engine refuses options by itself, and logs which have no effect")
+    func unsupportedByEngine() throws {
+        let sites = try TwoSites()
+        try sites.startEngine(.alpha)
+        try sites.run("bsrsetup", .alpha, "new-resource r9 0 --cpu-mask=3")
+        let notice = "resource r9: accepted, without effect yet: cpu-mask"
+        #expect(sites.engine(.alpha).log.contains(notice))
+        try sites.run("bsrsetup", .alpha, "new-minor r9 9 0")
+        try sites.run("bsrsetup", .alpha, "new-peer r9 1 --_name=beta")
+        let disk = sites.disk(.alpha)
+        for (line, option) in [
+            ("resource-options r9 --persist-role=yes", "persist-role yes"),
+            ("new-resource r8 0 --quorum=majority", "quorum majority"),
+            ("attach 9 \(disk) \(disk) internal --al-updates=no", "al-updates no"),
+            ("disk-options 9 --disk-timeout=10", "disk-timeout 10"),
+            ("net-options r9 1 --fencing=resource-only", "fencing resource-only"),
+        ] {
+            let output = try sites.tool("bsrsetup", .alpha, line)
+            #expect(output.exitCode == 10, "\(line): \(output.everything)")
+            #expect(output.errors.contains("\(option) is not supported yet"), "\(output.errors)")
+        }
+    }
+
     @Test("without metadata, or with a disk too small, up says what to do")
     func noMetadata() throws {
         let sites = try TwoSites()
         try sites.startEngine(.alpha)
         let output = try sites.tool("bsradm", .alpha, "up r0")
         #expect(output.exitCode != 0)
-        #expect(output.errors.contains("meta"), "\(output.errors)")
+        #expect(output.errors.contains("run: bsradm create-md r0"), "\(output.errors)")
         try sites.run("bsradm", .alpha, "create-md r0")
         try sites.run("bsradm", .alpha, "up r0")
     }

@@ -83,10 +83,17 @@ final class TwoSites {
     }
 
     /// Starts the engine of a site, with nothing configured.
-    func startEngine(_ node: Node) throws {
-        var arguments = ["--node", "\(node)", "--run-dir", self.runDirectory(node)]
-        if node == .alpha { arguments += ["--nbd-listen", "127.0.0.1:\(self.nbdPort)"] }
-        try self.engine(node).start(Program.own("bsrd"), arguments, endsWithInput: false) {
+    ///
+    /// - Parameter fileBlocks: `ulimit -f` in blocks of 512 bytes.
+    func startEngine(_ node: Node, fileBlocks: Int? = nil) throws {
+        var words = [
+            Program.own("bsrd"), "--node", "\(node)", "--run-dir", self.runDirectory(node),
+        ]
+        if node == .alpha { words += ["--nbd-listen", "127.0.0.1:\(self.nbdPort)"] }
+        if let fileBlocks {
+            words = Program.limitingFiles(toBlocks: fileBlocks) + words
+        }
+        try self.engine(node).start(words[0], Array(words.dropFirst()), endsWithInput: false) {
             (try? self.tool("bsrsetup", node, "status"))?.exitCode == 0
         }
     }

@@ -38,7 +38,17 @@ package final class DaemonProcess {
     package var identifier: Int32? { self.process?.processIdentifier }
 
     /// Whether the process is there, however it may have been ended.
-    package var hasProcess: Bool { self.process?.isRunning ?? false }
+    ///
+    /// The kernel is asked: what tells Foundation of the end may be held by the guardian.
+    package var hasProcess: Bool {
+        guard let process = self.process, process.isRunning,
+            let status = try? String(
+                contentsOfFile: "/proc/\(process.processIdentifier)/stat",
+                encoding: .utf8
+            ), let end = status.lastIndex(of: ")")
+        else { return false }
+        return !status[end...].hasPrefix(") Z")
+    }
 
     /// Starts `program` and waits until it is ready.
     ///

@@ -23,6 +23,16 @@ package enum Program {
     /// The path of one of this package's own programs.
     package static func own(_ name: String) -> String { self.folder + "/" + name }
 
+    /// What runs the words behind it with `ulimit -f`, in blocks of 512 bytes.
+    ///
+    /// The runner of the tests may ignore the signal that comes with the limit; a shell does not.
+    package static func limitingFiles(toBlocks count: Int) -> [String] {
+        [
+            "/usr/bin/env", "--default-signal=XFSZ", "/bin/sh", "-c",
+            "ulimit -f \(count); exec \"$@\"", "sh",
+        ]
+    }
+
     /// Runs the program at `path` to its end, with nothing to read.
     ///
     /// - Parameters:

@@ -80,7 +80,9 @@ package struct ConfigurationText {
 
     private static func text(of option: ShownOption) -> String {
         let padding = String(repeating: " ", count: max(0, 16 - option.name.utf8.count))
-        let value = option.isQuoted ? Self.quoted(option.value) : option.value + option.suffix
+        let value =
+            option.isQuoted || !Self.isWord(option.value)
+            ? Self.quoted(option.value) : option.value + option.suffix
         let remarks = [option.unit, option.isDefault ? "default" : nil].compactMap(\.self)
         return option.name + padding + "\t" + value + ";"
             + (remarks.isEmpty ? "" : " # " + remarks.joined(separator: ", "))
@@ -98,6 +100,19 @@ package struct ConfigurationText {
     private static func address(_ address: String) -> String {
         guard let colon = address.firstIndex(of: ":") else { return address }
         return address[..<colon] + " " + address[address.index(after: colon)...]
+    }
+
+    /// True if the resource files' grammar takes `text` for a word or a number without quotes.
+    ///
+    /// Its words have at most 128 bytes.
+    private static func isWord(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x2F, 0x5F: true
+                default: false
+                }
+            }
     }
 
     private static func quoted(_ text: String) -> String {

@@ -54,8 +54,10 @@ package struct WaitCondition: Sendable, Hashable {
             switch self.judge(connection) {
             case .reached, .unknownObject: continue
             case .hopeless:
-                return "the connection to \(connection.name) is StandAlone until somebody says "
-                    + "'bsradm connect \(resource.name)' (--wait-after-sb waits for that)"
+                let reason = connection.problem.map { " (\($0.rawValue))" } ?? ""
+                return "the connection to \(connection.name) is StandAlone\(reason) until "
+                    + "somebody says 'bsradm connect \(resource.name)' "
+                    + "(--wait-after-sb waits for that)"
             case .pending: break
             }
             guard connection.state == .connected else {

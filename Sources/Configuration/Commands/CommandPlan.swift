@@ -141,6 +141,25 @@ package struct CommandPlan {
         return self.metaData(volume, ["apply-al"]) + [attach]
     }
 
+    /// The commands of `attach` without the metadata tool's for volumes that have their disk.
+    ///
+    /// The engine says what is wrong with attaching those; the tool would only find its lock.
+    package static func leavingAttached(
+        _ commands: [BackendCommand],
+        hasDisk: (_ minor: String) -> Bool
+    ) -> [BackendCommand] {
+        var result: [BackendCommand] = []
+        for var command in commands {
+            let isAttach = command.tool == .setup && command.arguments.first == "attach"
+            if isAttach, command.arguments.count > 1, hasDisk(command.arguments[1]) {
+                if result.last?.tool == .metaData { result.removeLast() }
+                command.condition = .always
+            }
+            result.append(command)
+        }
+        return result
+    }
+
     private func metaData(_ volume: LocalVolume, _ words: [String]) -> [BackendCommand] {
         UpPlan.metaData(volume, of: self.name, words).map { [$0] } ?? []
     }

@@ -8,7 +8,8 @@ package struct RunningResource: Sendable {
         var minor: Int = -1
         var disk: Volume.Disk?
         var metaDisk: Volume.MetaDisk?
-        var diskOptions = OptionList()
+        /// The options of the backing device.
+        package var diskOptions = OptionList()
 
         /// True if a disk is attached.
         var isAttached: Bool {
@@ -21,9 +22,11 @@ package struct RunningResource: Sendable {
     package struct RunningConnection: Sendable {
         var peerNodeID: Int = -1
         var isStandalone = false
-        var net = OptionList()
+        /// The net options.
+        package var net = OptionList()
         var routes: [PeerView.Route] = []
-        var peerDevices: [Int: OptionList] = [:]
+        /// The peer-device options by volume number.
+        package var peerDevices: [Int: OptionList] = [:]
     }
 
     /// The name.

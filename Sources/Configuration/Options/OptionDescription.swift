@@ -82,6 +82,8 @@ package struct OptionDescription: Sendable {
     package let type: OptionType
     /// The text that means the same as leaving the option out; empty means "not set".
     package let defaultText: String
+    /// What comes of it.
+    package let effect: OptionEffect
     /// True for options that only we have: neither DRBD's tools nor bsr's know them.
     package let isOurs: Bool
 
@@ -90,12 +92,14 @@ package struct OptionDescription: Sendable {
         _ section: OptionSection,
         _ type: OptionType,
         default defaultText: String,
+        _ effect: OptionEffect,
         isOurs: Bool = false
     ) {
         self.name = name
         self.section = section
         self.type = type
         self.defaultText = defaultText
+        self.effect = effect
         self.isOurs = isOurs
     }
 }

@@ -85,6 +85,10 @@ extension OptionDescription {
             return .number(try self.number(text, in: range, unit: .one))
         case .text(let maximum):
             if text.utf8.count > maximum { throw self.refusal(text, .tooLong(maximum: maximum)) }
+            // No resource file and no `show` could say it.
+            if text.contains(where: \.isNewline) {
+                throw self.refusal(text, .notValid(allowed: ["text of one line"]))
+            }
             return text.isEmpty ? .unset : .word(text)
         case .ratio(let range):
             return try self.ratio(text, range)
@@ -118,7 +122,10 @@ extension OptionDescription {
         in range: ClosedRange<UInt64>,
         unit: OptionUnit
     ) throws(OptionError) -> UInt64 {
-        guard let parsed = ScaledNumber(text) else { throw self.refusal(text, .notANumber) }
+        guard let parsed = ScaledNumber(text) else {
+            let isTooBig = ScaledNumber.exceeds(range.upperBound, of: unit, text)
+            throw self.refusal(text, isTooBig ? .tooBig(maximum: range.upperBound) : .notANumber)
+        }
         guard let number = parsed.count(of: unit), number <= range.upperBound else {
             throw self.refusal(text, .tooBig(maximum: range.upperBound))
         }
@@ -181,6 +188,20 @@ package struct ScaledNumber: Hashable, Sendable {
             if sum == .max { break }
         }
         self.digits = sum
+    }
+
+    /// True if `text` is a number with a suffix that the grammar lacks (T, P, E) and above
+    /// `maximum` of `unit`.
+    static func exceeds(_ maximum: UInt64, of unit: OptionUnit, _ text: String) -> Bool {
+        let powers: [Character: UInt64] = [
+            "T": 1 << 10, "t": 1 << 10, "P": 1 << 20, "p": 1 << 20, "E": 1 << 30, "e": 1 << 30,
+        ]
+        guard let last = text.last, let power = powers[last],
+            let gibibytes = Self(text.dropLast() + "G")
+        else { return false }
+        guard let number = gibibytes.count(of: unit) else { return true }
+        let (product, overflow) = number.multipliedReportingOverflow(by: power)
+        return overflow || product > maximum
     }
 
     /// The number in `unit`, rounded up; nil if it does not fit 64 bits.

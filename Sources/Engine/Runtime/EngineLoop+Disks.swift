@@ -149,9 +149,8 @@ extension EngineLoop {
             let resource = self.resource(owner.resource)
             let sectors = resource.pointee.core.sectors(of: token.io)
             self.log.warn(
-                "resource \(resource.pointee.name): "
-                    + "\(token.io.purpose.text(of: sectors)) failed on "
-                    + "\(self.path(of: file, owner)): \(code)"
+                "resource \(resource.pointee.name): \(token.io.purpose.text(of: sectors)) failed "
+                    + "on \(self.path(of: file, owner)): \(code)"
             )
         }
         self.report(owner.resource, owner.volume, token.io, result)

@@ -27,6 +27,7 @@ package struct DaemonOptions: ParsableArguments {
         guard let level = Logger.Level(rawValue: self.logLevel) else {
             throw ValidationError("--log-level \(self.logLevel) is not known")
         }
+        IgnoredSignals.set()
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: label)
         logger.logLevel = level

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import Primitives
 import Simulation
+import ToolSupport
 
 /// Runs random worlds of two nodes and says what broke a promise.
 @main
@@ -11,8 +12,14 @@ struct BsrSim: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bsr-sim",
         abstract: "Runs simulated worlds of two nodes and checks what the engine promises.",
-        version: "0.1.0"
+        discussion: """
+            Exit code: 0 no violation, 1 a promise was broken, 64 wrong command line.
+            """,
+        version: Release.line("bsr-sim")
     )
+
+    /// Accepted as by every bsr tool; the worlds need nothing of it.
+    @OptionGroup var place: PlaceOptions
 
     @Option(help: "The worlds of these seeds: 'A..<B'.")
     var seeds: SeedRange?
@@ -28,6 +35,8 @@ struct BsrSim: ParsableCommand {
 
     @Option(help: "A deliberate fault, to see that a check notices it.")
     var mutation: Mutation?
+
+    static func main() { Self.runProgram() }
 
     func run() throws {
         guard let range = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else {

@@ -111,34 +111,59 @@ struct Administrator {
     private func execute(_ verb: Verb, _ targets: [Target]) throws(UsageError) -> Int32 {
         let backend = Backend(self.invocation, node: self.node.name)
         var commands: [BackendCommand] = []
+        var exitCode: Int32 = 0
         for target in targets {
-            switch verb {
-            case .adjust:
-                let running = try self.running(target, backend)
-                commands += AdjustPlan.commands(
-                    target,
-                    running: running,
-                    self.invocation.options
-                )
-            case .up where !self.invocation.isDryRun && backend.hasResource(target.name):
-                commands += AdjustPlan.commands(
-                    target,
-                    running: try self.running(target, backend)
-                )
-            default:
-                commands += try CommandPlan.commands(verb, target, self.invocation.options)
+            do throws(UsageError) {
+                let own = try self.commands(verb, target, backend)
+                if !self.invocation.isDryRun, verb != .resize { try Self.refuseNewSizes(own) }
+                commands += own
+            } catch {
+                // One faulty resource does not keep the others down.
+                guard verb == .up || verb == .adjust else { throw error }
+                Self.complain(error.message)
+                exitCode = max(exitCode, error.exitCode)
             }
         }
-        if !self.invocation.isDryRun, verb != .resize { try Self.refuseNewSizes(commands) }
         let staged = commands.filter { $0.stage != nil }
         commands = commands.filter { $0.stage == nil }
         commands += Dictionary(grouping: staged) { $0.stage ?? .connect }
             .sorted { $0.key < $1.key }
             .flatMap(\.value)
-        return Execution(backend, self.invocation).run(commands)
+        return Execution(backend, self.invocation).run(commands, after: exitCode)
     }
 
-    /// Refuses the whole run before anything is done if it would give a running volume a new size.
+    private func commands(_ verb: Verb, _ target: Target, _ backend: Backend)
+        throws(UsageError) -> [BackendCommand]
+    {
+        if verb == .up || verb == .adjust, !self.invocation.isDryRun { try self.check(target) }
+        switch verb {
+        case .adjust:
+            let running = try self.running(target, backend)
+            return AdjustPlan.commands(target, running: running, self.invocation.options)
+        case .up where !self.invocation.isDryRun && backend.hasResource(target.name):
+            return AdjustPlan.commands(target, running: try self.running(target, backend))
+        case .attach where !self.invocation.isDryRun:
+            let commands = try CommandPlan.commands(verb, target, self.invocation.options)
+            return CommandPlan.leavingAttached(commands, hasDisk: backend.hasDisk)
+        default:
+            return try CommandPlan.commands(verb, target, self.invocation.options)
+        }
+    }
+
+    /// Refuses what the engine would refuse half-way, and names what has no effect yet.
+    private func check(_ target: Target) throws(UsageError) {
+        if let problem = target.view.refusal {
+            throw UsageError(
+                "\(target.name): \(problem); nothing of it was changed",
+                exitCode: ExitCode.configuration
+            )
+        }
+        let names = target.view.optionsWithoutEffect
+        if let notice = OptionTable.notice(names, of: target.name) { Self.complain(notice) }
+    }
+
+    /// Refuses all of a resource's commands before one is carried out if it would give a running
+    /// volume a new size.
     private static func refuseNewSizes(_ commands: [BackendCommand]) throws(UsageError) {
         let resizes = commands.filter { $0.arguments.first == "resize" }
         guard !resizes.isEmpty else { return }
@@ -147,7 +172,9 @@ struct Administrator {
                 + "uses, and a running volume cannot get another size yet"
         }
         throw UsageError(
-            (lines + ["Nothing was changed. Put the former 'size' back."]).joined(separator: "\n"),
+            (lines + ["Nothing was changed of it. Put the former 'size' back."]).joined(
+                separator: "\n"
+            ),
             exitCode: ExitCode.configuration
         )
     }
@@ -173,7 +200,7 @@ struct Administrator {
         do throws(Diagnostic) {
             return try RunningStateParser.parse(text).first { $0.name == target.name }
         } catch {
-            throw UsageError(error.description, exitCode: ExitCode.system)
+            throw UsageError("\(target.name): \(error.description)", exitCode: ExitCode.system)
         }
     }
 

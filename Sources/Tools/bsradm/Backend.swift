@@ -34,7 +34,11 @@ struct Backend {
                 collecting: keepsErrors ? .errors : .nothing
             )
         case .metaData:
-            ChildProcess.run([self.metaData] + command.arguments, collecting: .nothing)
+            ChildProcess.run(
+                [self.metaData] + command.arguments,
+                collecting: .nothing,
+                environment: ["BSR_RESOURCE": command.resource]
+            )
         }
     }
 
@@ -42,6 +46,14 @@ struct Backend {
     func hasResource(_ resource: String) -> Bool {
         let arguments = [self.setup] + self.globalArguments + ["role", resource]
         return ChildProcess.run(arguments, collecting: .everything).exitCode == 0
+    }
+
+    /// True if the engine has a disk for the volume with this minor number.
+    func hasDisk(_ minor: String) -> Bool {
+        let arguments = [self.setup] + self.globalArguments + ["dstate", minor]
+        let result = ChildProcess.run(arguments, collecting: .everything)
+        let state = String(decoding: result.text, as: UTF8.self)
+        return result.exitCode == 0 && !state.isEmpty && !state.hasPrefix("Diskless")
     }
 
     /// The text of `bsrsetup show`; nil if the engine does not have `resource`.

@@ -22,7 +22,14 @@ enum ChildProcess {
     }
 
     /// Runs `arguments`, of which the first is a path or a name to look up in `PATH`.
-    static func run(_ arguments: [String], collecting: Collection) -> Result {
+    ///
+    /// `environment` is added to ours.
+    static func run(
+        _ arguments: [String],
+        collecting: Collection,
+        environment: [String: String] = [:]
+    ) -> Result {
+        for (name, value) in environment { setenv(name, value, 1) }
         var ends: [Int32] = [-1, -1]
         if collecting != .nothing {
             guard pipe(&ends) == 0 else { return Self.failure(arguments, errno) }

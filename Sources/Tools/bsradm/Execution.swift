@@ -4,14 +4,20 @@ import Foundation
 
 /// Prints or runs backend commands.
 ///
-/// Commands of a stage run even if one of them fails, except those of a resource whose essential
-/// command failed; the run then ends behind the stage. Commands without a stage run in order;
-/// exit codes of 20 and above end the run. The result is the highest exit code.
+/// A resource of which a staged command fails has no later stage, and nothing more at all if the
+/// command was essential; the other resources go on. Commands without a stage run in order; exit
+/// codes of 20 and above end the run. The result is the highest exit code.
 struct Execution {
     private let backend: Backend
     private let invocation: Invocation
     private var exitCode: Int32 = 0
-    private var failedResources: Set<String> = []
+    private var failures: [String: Failure] = [:]
+
+    /// Where a resource stopped.
+    private struct Failure {
+        var stage: BackendCommand.Stage
+        var isEssential: Bool
+    }
 
     init(_ backend: Backend, _ invocation: Invocation) {
         self.backend = backend
@@ -19,22 +25,29 @@ struct Execution {
     }
 
     /// Carries out `commands`, already in the order of their stages.
-    func run(_ commands: [BackendCommand]) -> Int32 {
+    ///
+    /// - Parameter exitCode: the least that the result may be, because of earlier failures.
+    func run(_ commands: [BackendCommand], after exitCode: Int32 = 0) -> Int32 {
         if self.invocation.isDryRun {
             for command in commands { print(command.line) }
             return 0
         }
         var execution = self
+        execution.exitCode = exitCode
         execution.carryOut(commands)
+        for name in execution.failures.keys.sorted() {
+            Administrator.complain(
+                "\(name): not carried out completely, see above; once that is mended: "
+                    + "bsradm adjust \(name)"
+            )
+        }
         return execution.exitCode
     }
 
     private mutating func carryOut(_ commands: [BackendCommand]) {
         var previous: ChildProcess.Result?
         for (index, command) in commands.enumerated() {
-            let isNewStage = index > 0 && command.stage != commands[index - 1].stage
-            if isNewStage, self.exitCode != 0 { return }
-            if self.failedResources.contains(command.resource) { continue }
+            if self.isPointless(command) { continue }
             switch command.condition {
             case .always: break
             case .afterSuccess: if previous?.exitCode != 0 { continue }
@@ -51,6 +64,12 @@ struct Execution {
             self.judge(result, of: command, after: reported)
             if command.stage == nil, self.exitCode >= 20 { return }
         }
+    }
+
+    /// True if an earlier failure of the resource forbids `command`.
+    private func isPointless(_ command: BackendCommand) -> Bool {
+        guard let failure = self.failures[command.resource] else { return false }
+        return failure.isEssential || command.stage != failure.stage
     }
 
     /// True if the engine lacks the object, or is not there, so that the metadata tool may act.
@@ -75,6 +94,11 @@ struct Execution {
             "Command '\(command.line)' terminated with exit code \(result.exitCode)"
         )
         self.exitCode = max(self.exitCode, result.exitCode)
-        if command.stage?.isEssential == true { self.failedResources.insert(command.resource) }
+        guard let stage = command.stage else { return }
+        let wasEssential = self.failures[command.resource]?.isEssential ?? false
+        self.failures[command.resource] = Failure(
+            stage: stage,
+            isEssential: wasEssential || stage.isEssential
+        )
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Configuration
+import Primitives
 
 /// The texts of `--help` and `--version`.
 enum Help {
-    static let version = "bsradm (bsr) 0.1"
+    static let version = Release.line("bsradm")
 
     /// General help, or what `verb` takes.
     static func text(about word: String?) throws(UsageError) -> String {

@@ -177,7 +177,7 @@ extension Session {
         let present = try self.find()
         let former = present == nil ? try self.findLastKnown() : nil
         guard let metadata = present ?? former else {
-            throw Failure(1, "No valid meta data found")
+            throw self.noMetadata
         }
         if !metadata.superblock.isClean {
             Console.error("Found meta data is \"unclean\", please apply-al first")

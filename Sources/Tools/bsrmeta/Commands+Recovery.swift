@@ -11,7 +11,7 @@ extension Session {
         } else if let former = try self.findLastKnown() {
             metadata = try self.move(former)
         } else {
-            throw Failure(1, "No valid meta data found")
+            throw self.noMetadata
         }
         let layout = metadata.layout
         let ring = try self.activityLog(layout)

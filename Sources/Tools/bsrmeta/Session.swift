@@ -41,9 +41,18 @@ final class Session {
             if try self.findLastKnown() != nil {
                 Console.error("Found meta data at its former place; use check-resize to move it.")
             }
-            throw Failure(1, "No valid meta data found")
+            throw self.noMetadata
         }
         return metadata
+    }
+
+    /// There is no metadata, and how to make some.
+    var noMetadata: Failure {
+        let target =
+            getenv("BSR_RESOURCE").map { String(cString: $0) }
+            ?? self.invocation.minor.map { "minor-\($0)" }
+        let hint = target.map { "; for a new disk, run: bsradm create-md \($0)" }
+        return Failure(1, "No valid meta data found" + (hint ?? ""))
     }
 
     /// Metadata of any format where it belongs.

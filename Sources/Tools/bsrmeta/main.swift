@@ -2,6 +2,7 @@
 
 import Glibc
 import Metadata
+import Primitives
 
 let usage = """
     USAGE: bsrmeta [OPTION]... DEVICE FORMAT META-DEVICE INDEX COMMAND [ARGUMENT]...
@@ -45,6 +46,9 @@ let usage = """
 
     """
 
+// A write beyond `ulimit -f` fails with EFBIG instead.
+signal(SIGXFSZ, SIG_IGN)
+
 guard CommandLine.arguments.count > 1 else {
     Console.error(usage)
     exit(20)
@@ -56,7 +60,7 @@ do throws(Failure) {
 } catch {
     switch error.message {
     case Failure.help.message: Console.print(usage)
-    case Failure.version.message: Console.print("bsrmeta, meta data formats v08 and v09\n")
+    case Failure.version.message: Console.print(Release.line("bsrmeta") + "\n")
     default: Console.error(error.message)
     }
     exit(error.status)

@@ -2,13 +2,14 @@
 
 import Administration
 import Foundation
+import Primitives
 
 /// One run of `bsrsetup`: one verb, asked of `bsrd` over its control socket.
 struct SetupTool {
     let invocation: SetupInvocation
     let path: String
 
-    static let version = "bsrsetup 0.1.0"
+    static let version = Release.line("bsrsetup")
 
     /// Runs the command line of the process; the result is its exit code.
     static func main() -> Int32 {

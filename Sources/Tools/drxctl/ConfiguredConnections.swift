@@ -19,21 +19,8 @@ struct ConfiguredConnection {
         } catch {
             throw ToolError(description: "connection \(self.name): \(error)")
         }
-        guard options.bandwidthLimit == nil else {
-            throw ToolError(
-                description: "connection \(self.name): bwlimit is not supported yet; remove it"
-            )
-        }
-        guard options.readLoops == 1 else {
-            throw ToolError(
-                description: "connection \(self.name): read-loops is not supported yet; remove it"
-            )
-        }
-        guard !options.compresses else {
-            throw ToolError(
-                description: "connection \(self.name): compression is not supported yet; remove it,"
-                    + " and write plugin { compressor zstd level 1; }"
-            )
+        if let problem = self.connection.refusal {
+            throw ToolError(description: "connection \(self.name): \(problem)")
         }
         var arguments = RelayArguments(
             name: self.name,
@@ -50,7 +37,7 @@ struct ConfiguredConnection {
         arguments.pingTimeoutMilliseconds = options.pingTimeout.milliseconds
         arguments.sendBufferByteCount = UInt64(options.sendBufferSize.bytes)
         arguments.receiveBufferByteCount = UInt64(options.receiveBufferSize.bytes)
-        arguments.steps = try options.plugins.map(self.step)
+        arguments.steps = options.plugins.compactMap(Self.step)
         return arguments
     }
 
@@ -58,18 +45,15 @@ struct ConfiguredConnection {
         RelayArguments.Address(host: address.address, port: UInt16(address.port))
     }
 
-    private func step(_ plugin: ProxyPlugin) throws -> RelayArguments.Step {
+    /// Nil for an encryption, which is refused before.
+    private static func step(_ plugin: ProxyPlugin) -> RelayArguments.Step? {
         switch plugin {
         case .compressor(let compressor, let level):
             RelayArguments.Step(
                 algorithm: compressor.rawValue,
                 level: UInt8(clamping: max(1, level ?? 1))
             )
-        case .encryption(let name):
-            throw ToolError(
-                description: "connection \(self.name): crypto \(name) is not supported yet; "
-                    + "remove it"
-            )
+        case .encryption: nil
         }
     }
 }

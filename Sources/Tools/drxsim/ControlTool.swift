@@ -23,7 +23,7 @@ struct ControlTool: ParsableCommand {
               jitter MILLISECONDS
               counters              bytes and packets that have arrived, by direction and kind
 
-            Exit code: 0 done, 1 refused or not reachable, 2 wrong command line.
+            Exit code: 0 done, 1 refused or not reachable, 64 wrong command line.
             """
     )
 

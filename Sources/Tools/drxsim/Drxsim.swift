@@ -4,23 +4,28 @@ import Administration
 import ArgumentParser
 import Foundation
 import LinkSimulation
+import Primitives
+import ToolSupport
 
 /// Simulates what is between two sites.
 struct Drxsim: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drxsim",
         abstract: "Simulates the network between two sites.",
-        version: "0.1.0",
+        version: Release.line("drxsim"),
         subcommands: [LinkTool.self, ControlTool.self]
     )
+
+    /// Accepted in front of the verb, as by every bsr tool; links need nothing of it.
+    @OptionGroup var place: PlaceOptions
 }
 
-/// Exit codes: 0 done or help, 1 it failed, 2 the command line is wrong.
+/// Exit codes: 0 done or help, 1 it failed, 64 the command line is wrong.
 @main
 enum Program {
     static func main() {
         do {
-            var command = try Drxsim.parseAsRoot()
+            var command = try Drxsim.parseAsRoot(Arguments.ofProcess)
             do {
                 try command.run()
             } catch let error
@@ -30,7 +35,9 @@ enum Program {
             }
         } catch {
             let message = Drxsim.fullMessage(for: error)
-            guard Drxsim.exitCode(for: error) == .success else { Self.end(message, 2) }
+            guard Drxsim.exitCode(for: error) == .success else {
+                Self.end(message, ExitCode.validationFailure.rawValue)
+            }
             print(message)
         }
     }

@@ -10,8 +10,8 @@ package import Wire
 ///
 /// Every change has to be in the metadata before anything that follows from it is seen outside: a
 /// new current generation before the first write that the peer lacks is completed, the generation
-/// of a resync before its first block is written. Source: protocol 86 to 101 as `Docs/protocol` has
-/// it.
+/// of a resync before its first block is written. Source: DRBD 8.4's protocol
+/// 86 to 101; what differs from it is in `Docs/decisions/0003`.
 package struct Generations: Hashable, Sendable, BitwiseCopyable {
     package var current: GenerationID
     package var bitmap: GenerationID

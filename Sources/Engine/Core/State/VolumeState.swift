@@ -6,8 +6,8 @@ package import Wire
 ///
 /// A plain value. The rules that belong to it are in extensions: ``sanitized(from:in:)`` adds what
 /// a change implies, ``validity(in:)`` says which states may not be requested, and
-/// ``evaluate(_:_:in:)`` is the one door for a change. Source: DRBD 8.4's state rules as
-/// `Docs/protocol` describes them.
+/// ``evaluate(_:_:in:)`` is the one door for a change. Source: the state rules of DRBD
+/// 8.4.
 package struct VolumeState: Hashable, Sendable, BitwiseCopyable {
     /// The own role.
     package var role: Role

@@ -3,6 +3,7 @@
 import Administration
 import Configuration
 import EngineCore
+import Metadata
 import Reactor
 import Synchronization
 import Wire
@@ -76,7 +77,9 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = checked.unsupported { return stream.refuse(.invalidRequest, problem) }
+        if let problem = Self.refusal(options, .resource) {
+            return stream.refuse(.invalidRequest, problem)
+        }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
@@ -108,6 +111,7 @@ extension EngineService {
         self.store(
             ConfiguredResource(name: name, nodeID: nodeID, index: index, options: options)
         )
+        self.noteWithoutEffect(options, .resource, of: name)
         stream.finish()
     }
 
@@ -210,26 +214,25 @@ extension EngineService {
         guard var (resource, volume) = self.volume(minor: arguments.minor) else {
             return stream.refuse(.minorUnknown)
         }
+        if self.hasDisk(resource, volume) { return stream.refuse(.diskConfigured) }
         let options: DiskOptions
         do throws(OptionError) {
             options = try DiskOptions(arguments.options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let attached = volume.attached, attached == arguments,
-            self.hasDisk(resource, volume)
-        {
-            return stream.finish()
+        if let problem = Self.refusal(arguments.options, .disk) {
+            return stream.refuse(.invalidRequest, problem)
         }
-        let parameters = DiskParameters(options)
+        let settings = DiskSettings(options)
         let request = AttachRequest(
             dataPath: arguments.disk,
             metadataPath: arguments.metaDisk,
             index: arguments.index,
-            mode: IOMode(options.inputOutputMode)
+            mode: settings.mode
         )
         let index = resource.index
         let place = volume.index
         let answer: AttachFailure?? = self.ask { loop, done in
-            loop.setDiskParameters(index, place, parameters)
+            loop.setDiskParameters(index, place, settings.parameters)
             loop.attach(index, volume: place, request) { done($0) }
         }
         guard let answer else { return self.refuseUnanswered(stream) }
@@ -243,7 +246,28 @@ extension EngineService {
         volume.diskOptions = arguments.options
         resource.volumes[arguments.minor] = volume
         self.store(resource)
-        stream.finish()
+        self.noteWithoutEffect(arguments.options, .disk, of: resource.name)
+        stream.finish(.success, self.reducedActivityLog(resource, volume, settings))
+    }
+
+    /// Says that the activity log holds less extents than `al-extents` asks for.
+    private func reducedActivityLog(
+        _ resource: ConfiguredResource,
+        _ volume: ConfiguredVolume,
+        _ settings: DiskSettings
+    ) -> [String] {
+        let index = resource.index
+        let place = volume.index
+        let slots: Int?? = self.ask { loop, done in
+            done(loop.files(index, place)?.layout.geometry.slotCountMaximum)
+        }
+        let wanted = Int(settings.parameters.activityLogExtents)
+        guard let slots, let slots, slots < wanted else { return [] }
+        let text =
+            "resource \(resource.name) volume \(volume.number): al-extents \(wanted) is more than "
+            + "the activity log on disk holds; \(slots) are used"
+        self.warn(text)
+        return [text]
     }
 
     private func hasDisk(_ resource: ConfiguredResource, _ volume: ConfiguredVolume) -> Bool {
@@ -252,6 +276,21 @@ extension EngineService {
     }
 
     // MARK: Options
+
+    /// Why the first of `options` that is not built cannot be used; nil if all can.
+    static func refusal(_ options: [OptionText], _ section: OptionSection) -> String? {
+        OptionTable.refusal(of: options.pairs, in: section)
+    }
+
+    /// Logs which of `options` nothing depends on yet.
+    func noteWithoutEffect(
+        _ options: [OptionText],
+        _ section: OptionSection,
+        of resource: String
+    ) {
+        let names = OptionTable.withoutEffect(options.pairs, in: section)
+        if let notice = OptionTable.notice(names, of: resource) { self.warn(notice) }
+    }
 
     private func resourceOptions(
         _ name: String,
@@ -265,12 +304,15 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(merged.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = checked.unsupported { return stream.refuse(.invalidRequest, problem) }
+        if let problem = Self.refusal(merged, .resource) {
+            return stream.refuse(.invalidRequest, problem)
+        }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
         resource.options = merged
         self.store(resource)
+        self.noteWithoutEffect(options, .resource, of: name)
         stream.finish()
     }
 
@@ -283,22 +325,37 @@ extension EngineService {
         guard var (resource, volume) = self.volume(minor: minor) else {
             return stream.refuse(.minorUnknown)
         }
-        let merged = volume.diskOptions.merging(options, setDefaults: setDefaults)
-        let checked: DiskOptions
+        var merged = volume.diskOptions.merging(options, setDefaults: setDefaults)
+        // `--set-defaults` leaves the size alone, as with DRBD: `resize` changes it.
+        if setDefaults, !options.contains(where: { $0.name == "size" }) {
+            merged += volume.diskOptions.filter { $0.name == "size" }
+        }
+        let before: DiskSettings
+        let settings: DiskSettings
         do throws(OptionError) {
-            checked = try DiskOptions(merged.pairs)
+            before = DiskSettings(try DiskOptions(volume.diskOptions.pairs))
+            settings = DiskSettings(try DiskOptions(merged.pairs))
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        let parameters = DiskParameters(checked)
+        if let problem = Self.refusal(merged, .disk) {
+            return stream.refuse(.invalidRequest, problem)
+        }
         let index = resource.index
         let place = volume.index
         let _: Bool? = self.ask { loop, done in
-            loop.setDiskParameters(index, place, parameters)
+            loop.setDiskParameters(index, place, settings.parameters)
             done(true)
         }
+        let later = self.hasDisk(resource, volume) ? settings.later(than: before) : []
         volume.diskOptions = merged
         resource.volumes[minor] = volume
         self.store(resource)
-        stream.finish()
+        self.noteWithoutEffect(options, .disk, of: resource.name)
+        guard !later.isEmpty else { return stream.finish() }
+        let text =
+            "resource \(resource.name) volume \(volume.number): it has its disk; changed "
+            + "\(later.joined(separator: ", ")) take effect at the next attach"
+        self.warn(text)
+        stream.finish(.success, [text])
     }
 
     private func peerDeviceOptions(
@@ -321,6 +378,7 @@ extension EngineService {
         peer.peerDeviceOptions[device.volume] = merged
         resource.peer = peer
         self.store(resource)
+        self.noteWithoutEffect(options, .peerDevice, of: resource.name)
         stream.finish()
     }
 }

@@ -35,7 +35,8 @@ extension EngineService {
         return problem
     }
 
-    private func warn(_ text: String) {
+    /// Logs a warning.
+    func warn(_ text: String) {
         let _: Bool? = self.ask { loop, done in
             loop.log.warn(text)
             done(true)

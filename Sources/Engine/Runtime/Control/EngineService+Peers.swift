@@ -31,6 +31,7 @@ extension EngineService {
             address.peerNodeID != resource.nodeID
         else { return stream.refuse(.invalidPeerNodeID) }
         resource.peer = ConfiguredPeer(nodeID: address.peerNodeID, options: options)
+        self.noteWithoutEffect(options, .net, of: address.resource)
         self.apply(resource, stream)
     }
 
@@ -107,6 +108,7 @@ extension EngineService {
         let isChanged = merged != peer.options
         peer.options = merged
         resource.peer = peer
+        self.noteWithoutEffect(options, .net, of: address.resource)
         let isConnected = self.snapshot(resource).map { $0.link == .established } ?? false
         guard isChanged, isConnected else { return self.apply(resource, stream) }
         self.apply(resource, stream, warning: Self.laterText(address.resource))
@@ -123,36 +125,30 @@ extension EngineService {
         warning: String? = nil
     ) {
         guard let peer = resource.peer else { return stream.finish() }
-        let options: NetOptions
-        let parameters: NetworkParameters
+        if let problem = Self.refusal(peer.options, .net) {
+            return stream.refuse(.invalidRequest, problem)
+        }
+        let settings: PeerSettings
         do {
-            options = try NetOptions(peer.options.pairs)
-            parameters = try NetworkParameters(options)
+            settings = try PeerSettings(try NetOptions(peer.options.pairs))
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
         var configuration: PeerConfiguration
         do throws(UnsupportedOption) {
             configuration = PeerConfiguration(
-                name: peer.name,
+                name: settings.name ?? peer.name,
                 nodeIdentifier: UInt8(peer.nodeID),
                 local: try .parsing(peer.local ?? "ipv4:127.0.0.1:0"),
                 remote: try .parsing(peer.remote ?? "ipv4:127.0.0.1:1")
             )
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        configuration.options.userTimeout = options.acknowledgementTimeout
-        if options.sendBufferSize.bytes > 0 {
-            configuration.options.sendBufferByteCount = Int(options.sendBufferSize.bytes)
-        }
-        if options.receiveBufferSize.bytes > 0 {
-            configuration.options.receiveBufferByteCount = Int(options.receiveBufferSize.bytes)
-        }
-        configuration.digest = options.authenticationAlgorithm
-            .flatMap(AuthenticationDigest.init(rawValue:))
-        configuration.secret = Array((options.sharedSecret ?? "").utf8)
+        configuration.options = settings.sockets
+        configuration.digest = settings.digest
+        configuration.secret = settings.secret
         let index = resource.index
         let ready = configuration
         let _: Bool? = self.ask { loop, done in
             loop.setPeer(index, ready)
-            loop.setNetworkParameters(index, parameters)
+            loop.setNetworkParameters(index, settings.parameters)
             if let warning { loop.log.warn(warning) }
             done(true)
         }
@@ -223,7 +219,22 @@ extension EngineService {
         let code: StateChangeCode? = self.ask { loop, done in
             loop.command(index, command) { done($0) }
         }
+        let isFirstPromotion =
+            command == .primary(force: false) && code == .noUpToDateDisk && self.isFresh(resource)
         guard let code else { return self.refuseUnanswered(stream) }
-        stream.finish(code)
+        guard isFirstPromotion else { return stream.finish(code) }
+        stream.finish(
+            .noUpToDateDisk,
+            "\(name) is new, and no node's data counts yet. The first time, on the one node whose "
+                + "data is to be copied: bsradm primary --force \(name)"
+        )
+    }
+
+    /// True if no volume has ever held data that counts.
+    private func isFresh(_ resource: ConfiguredResource) -> Bool {
+        guard let volumes = self.snapshot(resource)?.volumes, !volumes.isEmpty else { return false }
+        return volumes.allSatisfy {
+            $0.snapshot.hasDisk && $0.snapshot.generations.current.names(.justCreated)
+        }
     }
 }

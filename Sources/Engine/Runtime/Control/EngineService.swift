@@ -106,8 +106,8 @@ package final class EngineService: Sendable {
 
     /// What a request is told for which ``ask(_:)`` got no answer.
     var unanswered: String {
-        "the engine did not answer within \(self.answerSeconds) s, or it is stopping; it may "
-            + "still do what was asked: look at 'bsradm status' before trying again"
+        "the engine did not answer within \(self.answerSeconds) s, or it is stopping; it may still "
+            + "do what was asked: look at 'bsradm status' before trying again"
     }
 
     func refuseUnanswered(_ stream: ResponseStream<EngineControl>) {

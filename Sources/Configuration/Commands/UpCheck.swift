@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension NodeView {
+    /// Why the engine would not bring the resource up on this node; nil if nothing speaks against
+    /// it.
+    ///
+    /// `up` and `adjust` look before they change anything. The engine refuses the same options by
+    /// itself, those of the node excepted, which it never sees.
+    package var refusal: String? {
+        for (section, list) in self.optionLists {
+            if let problem = OptionTable.refusal(of: list.pairs, in: section) { return problem }
+        }
+        if self.peers.count > 1 {
+            let names = self.peers.map { $0.names.first ?? "node \($0.nodeID)" }
+            return
+                "it has \(self.peers.count) peers (\(names.joined(separator: ", "))); a resource "
+                + "of more than two nodes is not supported yet"
+        }
+        if let peer = self.peers.first(where: { $0.routes.count > 1 }) {
+            return "the connection to \(peer.names.first ?? "node \(peer.nodeID)") has "
+                + "\(peer.routes.count) paths; more than one is not supported yet"
+        }
+        return nil
+    }
+
+    /// The names of the options that are set to something that nothing depends on yet.
+    ///
+    /// Options of a resource that stand in the host's section do not reach the engine.
+    package var optionsWithoutEffect: [String] {
+        let names = self.optionLists.flatMap { section, list in
+            OptionTable.withoutEffect(list.pairs, in: section)
+        }
+        return names
+            + self.host.options.settings.map(\.name).filter {
+                OptionTable.find($0, in: .resource) != nil
+            }
+    }
+
+    /// Everything that is set for this node, by section.
+    private var optionLists: [(OptionSection, OptionList)] {
+        let sections = self.resource.sections
+        var lists: [(OptionSection, OptionList)] = [
+            (.resource, sections.options), (.node, self.host.options),
+        ]
+        for volume in self.volumes where volume.backing != nil {
+            lists.append((.disk, volume.diskOptions))
+        }
+        for peer in self.peers {
+            lists.append((.net, peer.net))
+            lists += peer.peerDevices.map { (.peerDevice, $0.options) }
+        }
+        return lists + [(.startup, sections.startup), (.handlers, sections.handlers)]
+    }
+}
+
+extension RelayConnection {
+    /// Why the relay would not bring the connection up; nil if nothing speaks against it.
+    package var refusal: String? {
+        if let problem = OptionTable.refusal(of: self.settings.options.pairs, in: .proxy) {
+            return problem
+        }
+        guard let line = self.settings.plugins.first(where: { $0.words.first == "crypto" }) else {
+            return nil
+        }
+        return line.words.joined(separator: " ") + " is not supported yet; leave it out"
+    }
+}
