@@ -69,7 +69,7 @@ struct Volume: ~Copyable {
     /// Whoever attached the disk has not been told what came of it.
     var awaitsAttach = false
     /// The disk is given up because of an error: nothing becomes stable on it any more.
-    var isLost: Bool { self.isDetaching && self.lastError != nil }
+    var isLost: Bool { self.state.disk == .failed && self.lastError != nil }
     /// The last flush of a disk that is given up without an error has been asked for.
     var hasDetachFlush = false
     /// This node went down while Primary and has not met its peer since.
@@ -91,6 +91,9 @@ struct Volume: ~Copyable {
     var exposedGeneration = GenerationID.empty
     /// The application was told of writes that the own disk, present or not, does not have.
     var exposesPeerData = false
+    /// The generation of the own disk when it failed and the peer's took its place; it may lack
+    /// writes of it.
+    var staleGeneration = GenerationID.empty
 
     // Peer
     /// The last number of the sequence that writes and acknowledgements to the peer share.
@@ -128,8 +131,12 @@ struct Volume: ~Copyable {
     /// Whether blocks are being asked for.
     var isWalking = false
     var isEndingResync = false
-    /// The ping whose answer ends the resync.
+    /// The ping whose answer says that the source has seen everything.
     var endingPing: UInt64 = 0
+    /// The oldest epoch of the peer's writes that need not be stable before the resync ends.
+    var endingEpoch: UInt64 = 0
+    /// Only the bitmap is to be written before the resync ends.
+    var awaitsEndingBitmap = false
     /// P_SYNC_UUID that came while all bits were still being written.
     var earlySyncUUID: GenerationID?
 
