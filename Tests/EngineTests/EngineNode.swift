@@ -6,7 +6,6 @@ import Foundation
 import Metadata
 import Primitives
 import Reactor
-import Synchronization
 import TestSupport
 import Wire
 
@@ -144,12 +143,12 @@ final class LoopBox: @unchecked Sendable {
 }
 
 final class ResultBox<Value: Sendable>: Sendable {
-    let value = Mutex<Value?>(nil)
+    let value = Guarded<Value?>(nil)
 }
 
 /// Lines of a log that another thread writes.
 final class LogLines: Sendable {
-    private let lines = Mutex<[String]>([])
+    private let lines = Guarded<[String]>([])
 
     var all: [String] { self.lines.withLock { $0 } }
 

@@ -2,7 +2,7 @@
 
 import Administration
 import Foundation
-import Synchronization
+import Primitives
 
 /// Hands what has changed to everybody who follows events.
 ///
@@ -15,7 +15,7 @@ package final class EventHub: Sendable {
         case skipped(Int)
     }
 
-    private let subscriptions = Mutex<[Subscription]>([])
+    private let subscriptions = Guarded<[Subscription]>([])
 
     /// Events that one client may be behind.
     static let backlogMaximum = 4096
