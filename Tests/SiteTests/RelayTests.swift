@@ -32,7 +32,10 @@ struct RelayTests {
         }
         #expect(rows[1] == "Name Type local-bsr-ip State local-drx-ip State remote-drx-ip")
         for channel in ["data", "meta"] {
-            let row = try #require(rows.first { $0.hasPrefix("r0-beta-alpha \(channel) ") })
+            let row = try #require(
+                rows.first { $0.hasPrefix("r0-beta-alpha \(channel) ") },
+                "\(table)"
+            )
             #expect(row.contains("established") && row.contains("bridged"), "\(row)")
         }
         #expect(rows.last == "All connections : 2, Established : 2")
