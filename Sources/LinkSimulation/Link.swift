@@ -4,7 +4,7 @@ package import Administration
 import CLinux
 import Foundation
 import Glibc
-import Primitives
+import Locking
 
 /// A TCP link between two sites in user space: it listens, connects on, and passes both streams
 /// with the delay, rate and outages of a WAN.

@@ -3,7 +3,7 @@
 import CLinux
 import CUring
 import Glibc
-import Primitives
+import Locking
 import Synchronization
 
 /// Wakes a loop from any thread.

@@ -4,6 +4,7 @@ import Engine
 import EngineCore
 import Foundation
 import Metadata
+import Locking
 import Primitives
 import Reactor
 import TestSupport

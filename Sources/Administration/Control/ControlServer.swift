@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Primitives
+import Locking
 
 /// The control socket of a daemon: one thread that accepts, one for each client.
 ///

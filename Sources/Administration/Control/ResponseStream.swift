@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Primitives
-
+import Locking
 
 /// The way of a handler's answer to one client.
 ///

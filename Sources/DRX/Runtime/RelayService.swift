@@ -3,7 +3,7 @@
 package import Administration
 import DRXCore
 import Foundation
-import Primitives
+import Locking
 package import Reactor
 import Wire
 

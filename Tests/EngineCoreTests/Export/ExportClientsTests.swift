@@ -3,7 +3,7 @@
 import EngineCore
 import Foundation
 import Glibc
-import Primitives
+import Locking
 import TestSupport
 import Testing
 import Wire

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Locking
 import Primitives
 import TestSupport
 
@@ -122,7 +123,9 @@ private final class Writer: @unchecked Sendable {
         var isForcedUnitAccess: Bool
     }
 
-    let history = Guarded([SectorHistory](repeating: SectorHistory(), count: TaggedArea.sectorCount))
+    let history = Guarded(
+        [SectorHistory](repeating: SectorHistory(), count: TaggedArea.sectorCount)
+    )
     let promises = Guarded(0)
     private let failure = Guarded<String?>(nil)
     private let number: Int

@@ -2,6 +2,7 @@
 
 package import Engine
 import Glibc
+import Locking
 package import Primitives
 package import Reactor
 

@@ -4,7 +4,7 @@ package import Administration
 import Configuration
 import Dispatch
 import EngineCore
-import Primitives
+import Locking
 package import Reactor
 import Wire
 

@@ -2,7 +2,7 @@
 
 import Administration
 import Foundation
-import Primitives
+import Locking
 
 /// Hands what has changed to everybody who follows events.
 ///
