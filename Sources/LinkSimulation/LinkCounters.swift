@@ -10,10 +10,7 @@ package struct LinkCounters: Hashable, Codable, Sendable {
     /// Creates counters at 0.
     package init() {}
 
-    /// The same in memory of its own, for another thread.
-    ///
-    /// The thread sanitizer does not see that references are counted before shared memory is
-    /// written.
+    /// The same in memory of its own, for another thread: see `Guarded`.
     var unshared: LinkCounters {
         var copy = self
         copy.forward.packets = self.forward.packets.mapValues { $0 }

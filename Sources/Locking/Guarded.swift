@@ -9,6 +9,10 @@ import Primitives
 /// of Swift 6.3 takes every use of a `Mutex` for a race. Unchecked, as the value is stored in a
 /// variable; it is touched under the lock only, and nothing but what is sent leaves `withLock`.
 ///
+/// What leaves of a collection should be its elements (`map(\.self)`), not a copy that shares its
+/// memory: the sanitizer does not see the run time count references, by which a thread that has
+/// read such a copy comes before one that then changes the memory in place.
+///
 /// Control path.
 package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>

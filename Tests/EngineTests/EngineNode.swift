@@ -151,7 +151,7 @@ final class ResultBox<Value: Sendable>: Sendable {
 final class LogLines: Sendable {
     private let lines = Guarded<[String]>([])
 
-    var all: [String] { self.lines.withLock { $0 } }
+    var all: [String] { self.lines.withLock { $0.map(\.self) } }
 
     func append(_ line: String) { self.lines.withLock { $0.append(line) } }
 }

@@ -62,8 +62,6 @@ final class LoadGenerator {
 
     /// What is known of every sector now.
     var histories: [SectorHistory] {
-        // In memory of its own: the thread sanitizer does not see that references are counted
-        // before shared memory is written.
         let parts = self.writers.map { writer in writer.history.withLock { $0.map(\.self) } }
         return (0..<TaggedArea.sectorCount).map { sector in
             parts[sector / TaggedArea.sectorsPerChunk % Self.writerCount][sector]

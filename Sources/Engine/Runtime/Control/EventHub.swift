@@ -26,7 +26,7 @@ package final class EventHub: Sendable {
     func removed(_ name: String) { self.post(.removed(name, .now)) }
 
     private func post(_ event: Event) {
-        for subscription in self.subscriptions.withLock(\.self) { subscription.post(event) }
+        self.subscriptions.withLock { for subscription in $0 { subscription.post(event) } }
     }
 
     /// Whether anybody listens.
