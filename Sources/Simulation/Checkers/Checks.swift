@@ -10,6 +10,7 @@ package final class Checks {
     private struct Seen {
         var connection = ConnectionCode.standAlone
         var disk = DiskState.diskless
+        var peerDisk = DiskState.unknown
     }
 
     private struct LastFailure {
@@ -204,6 +205,10 @@ package final class Checks {
         self.promises.lost(node, volume: volume, leaving: .power)
         self.sessions.lostOrder(node, volume)
         self.onlyCopyMayHaveLost(at: 1 - node, volume)
+        if self.sessions.current[node] != nil, !self.world.shareTransport {
+            // The peer may have lost its cache before, and nobody has noticed yet.
+            self.onlyCopyFailed[node][volume] = true
+        }
     }
 
     /// The disk has lost its cache that a Primary without one of its own works with.
@@ -221,11 +226,19 @@ package final class Checks {
         for index in self.world.nodes[node].core.volumeIndices {
             let state = self.world.state(node, index)
             let old = self.seen[node][Int(index)]
-            self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
+            self.seen[node][Int(index)] = Seen(
+                connection: state.connection,
+                disk: state.disk,
+                peerDisk: state.peerDisk
+            )
             if old.disk > .failed, state.disk <= .failed {
                 // It does not follow the other volumes any more, nor what it has only received.
                 self.sessions.lostOrder(node, Int(index))
                 self.promises.lost(node, volume: Int(index), leaving: .process)
+            }
+            if old.peerDisk > .failed, state.peerDisk <= .failed, state.connection >= .connected {
+                // It gets no more writes of this volume, though of the others.
+                self.sessions.lostOrder(1 - node, Int(index))
             }
             if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
                 self.sessions.current[node] != nil, state.peerDisk != .upToDate

@@ -238,7 +238,9 @@ extension Resource {
     mutating func tellClient(_ slot: UInt32, _ error: ClientError?, at now: Instant) {
         let client = self.requests[slot].client
         if self.holdsCompletions, client.kind != .read {
-            self.heldCompletions.append(HeldCompletion(identifier: client.identifier, error: error))
+            self.heldCompletions.append(
+                HeldCompletion(volume: client.volume, identifier: client.identifier, error: error)
+            )
             return
         }
         self.actions.append(.complete(request: client.identifier, error))

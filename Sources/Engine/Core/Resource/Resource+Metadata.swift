@@ -102,7 +102,10 @@ extension Resource {
     /// The generation is durable: what was done in it may be told, and more may begin.
     private mutating func releaseHeldCompletions(at now: Instant) {
         while let held = self.heldCompletions.popFirst() {
-            self.actions.append(.complete(request: held.identifier, held.error))
+            // The disk may have failed instead of recording the generation.
+            let state = self.volumes[held.volume].state
+            let isKept = state.disk >= .inconsistent || state.mayReadFromPeer
+            self.actions.append(.complete(request: held.identifier, isKept ? held.error : .io))
         }
         self.admitWaiting(at: now)
     }

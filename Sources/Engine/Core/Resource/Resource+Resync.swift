@@ -90,6 +90,9 @@ extension Resource {
             else { return }
             self.volumes[index].isEndingResync = false
             self.endResyncAsTarget(index, at: now)
+        case .recordEndOfResync:
+            self.volumes[index].generationsDuringResync = nil
+            self.persist(index)
         case .detach: self.persist(index, then: .detach)
         }
     }
@@ -128,6 +131,7 @@ extension Resource {
         guard self.volumes[index].outOfSyncBits <= self.volumes[index].failedResyncBlocks else {
             return
         }
+        self.volumes[index].generationsDuringResync = self.volumes[index].generations
         self.volumes[index].generations.finishResyncAsSource()
         self.peerHasOurGenerations(index)
         var change = StateChange(
@@ -137,8 +141,7 @@ extension Resource {
         )
         change.pausedByPeer = report.pausesResync
         self.change(index, change, at: now)
-        self.persist(index)
-        self.writeBitmap(index, then: .nothing, at: now)
+        self.writeBitmap(index, then: .recordEndOfResync, at: now)
     }
 
     /// A resync has ended: both nodes have the same generations, and the next one starts from them
@@ -338,6 +341,8 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case enterSyncSource
     case awaitSyncUUID
     case endResyncAsTarget
+    /// The superblock of the source may say that the resync has ended.
+    case recordEndOfResync
     /// The node becomes Secondary on this command.
     case demotion(command: UInt32)
     /// A write of the peer, whose only other copy is here, may reach the disk.
@@ -355,7 +360,9 @@ extension AfterBitmap {
         case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .enterSyncSource,
             .awaitSyncUUID, .endResyncAsTarget:
             self = .nothing
-        case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded: break
+        case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded,
+            .recordEndOfResync:
+            break
         }
     }
 }

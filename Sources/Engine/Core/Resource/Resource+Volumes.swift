@@ -73,6 +73,7 @@ extension Resource {
         // A Primary that was killed comes back as a Secondary, and says so in bit 0.
         self.volumes[index].generations = found.generations
         self.volumes[index].generations.mark(for: self.role)
+        self.volumes[index].generationsDuringResync = nil
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil

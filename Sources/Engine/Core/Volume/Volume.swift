@@ -36,6 +36,8 @@ struct Volume: ~Copyable {
     var parameters = DiskParameters()
     var state = VolumeState()
     var generations = Generations()
+    /// Those of a resync that this node was the source of, until its end is in the bitmap on disk.
+    var generationsDuringResync: Generations?
     var sizes = VolumeSizes()
     var statistics = VolumeStatistics()
 
@@ -303,6 +305,17 @@ struct Volume: ~Copyable {
             walk.next(in: bitmap, at: now) { own.overlaps($0) || peer.overlaps($0) }
         case .none: .wait
         }
+    }
+
+    /// What the superblock has to say: that a resync has ended no earlier than the bitmap does.
+    ///
+    /// Else a crash could leave bits behind that no resync clears, because the data has one name.
+    var generationsOnDisk: Generations {
+        guard var former = self.generationsDuringResync, self.generations.bitmap.isEmpty,
+            former.current.names(self.generations.current)
+        else { return self.generations }
+        former.current = self.generations.current
+        return former
     }
 
     /// The disk is closed: nothing in memory speaks of it any more.
