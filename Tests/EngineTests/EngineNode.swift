@@ -22,7 +22,7 @@ final class EngineNode {
     /// Starts the loop.
     ///
     /// Throws if io_uring is missing.
-    init(name: String) throws {
+    init(name: String, interposer: HeldDisk? = nil) throws {
         self.folder = try TemporaryFolder()
         self.socketPath = self.folder.file("nbd.sock")
         let started = DispatchSemaphore(value: 0)
@@ -41,7 +41,8 @@ final class EngineNode {
                             lines.append($0)
                             print("\(name): \($0)")
                         }
-                    )
+                    ),
+                    interposer: interposer
                 )
                 box.handle = loop.handle
                 started.signal()

@@ -81,6 +81,7 @@ package final class EngineLoop {
             self.serveDeadlines()
             self.serveBufferWaiters()
         }
+        self.endCommands()
     }
 
     private func handle(_ event: Event) {
