@@ -197,7 +197,7 @@ let package = Package(
         tests("PrimitivesTests", []),
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
-        tests("EngineCoreTests", ["Wire", "EngineCore"]),
+        tests("EngineCoreTests", ["Wire", "Metadata", "EngineCore"]),
         tests("SimulationTests", ["Wire", "Metadata", "EngineCore", "Simulation"]),
         tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),

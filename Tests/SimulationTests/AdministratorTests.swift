@@ -98,16 +98,4 @@ import Wire
         #expect(world.state(1, 0).connection == .connected)
         #expect(world.violations == [])
     }
-
-    @Test func `a disk that has become smaller than its data is too small`() {
-        let world = ScriptedWorld.replicating()
-        var found = Attachment(diskSectors: 32_768)
-        found.agreedSectors = 32_768
-        found.isConsistent = true
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == nil)
-        found.diskSectors = 32_760
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == 32_760)
-        found.isConsistent = false
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == nil)
-    }
 }
