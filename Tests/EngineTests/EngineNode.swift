@@ -8,6 +8,7 @@ import Primitives
 import Reactor
 import Synchronization
 import TestSupport
+import Testing
 import Wire
 
 /// One engine on a thread of its own, with one resource of one volume on a file.
@@ -85,8 +86,8 @@ final class EngineNode {
         return value
     }
 
-    /// Makes resource r0 of one volume with a disk of its own; its peer is nowhere.
-    func addAttachedResource() throws -> (resource: Int, failure: AttachFailure?) {
+    /// Makes resource r0 of one volume with a disk of its own, Primary; its peer is nowhere.
+    func addPrimaryResource() throws {
         let path = try self.makeDisk("data", bytes: 64 << 20)
         let index = self.addResource()
         let failure: AttachFailure? = self.ask { loop, done in
@@ -96,7 +97,11 @@ final class EngineNode {
                 AttachRequest(dataPath: path, metadataPath: path, index: "internal")
             ) { done($0) }
         }
-        return (index, failure)
+        #expect(failure == nil)
+        let code: StateChangeCode = self.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
     }
 
     /// Makes resource r0 with its volume 0, which is Diskless; its peer is nowhere.

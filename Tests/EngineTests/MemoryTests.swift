@@ -21,12 +21,7 @@ struct MemoryTests {
             done(taken)
         }
         #expect(taken.count == EngineConfiguration.bufferClasses.reduce(0) { $0 + $1.count })
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         // A cold extent: a transaction of the activity log.
         let trim = try Tool.qemuIO.run(["-f", "raw", "-c", "discard 8M 4k", Self.uri(node)])
         #expect(trim.exitCode == 0, "\(trim.text)")
@@ -45,12 +40,7 @@ struct MemoryTests {
     @Test func `clients that hold their memory leave some for the next`() throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         var clients: [RawNBDClient] = []
         defer { withExtendedLifetime(clients) {} }
         for _ in 0..<8 {
@@ -88,12 +78,7 @@ struct MemoryTests {
     func `clients that stall are dropped when others wait for their memory`(writes: Bool) throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         var clients: [RawNBDClient] = []
         defer { clients.removeAll() }
         func freeCount() -> Int {

@@ -12,12 +12,7 @@ import Wire
     @Test func `a promoted volume serves reads and writes over NBD`() throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         let output = try Tool.qemuIO.run(
             [
                 "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", "-c", "flush",
