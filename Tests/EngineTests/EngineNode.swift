@@ -191,6 +191,10 @@ final class LoopBox: @unchecked Sendable {
 
 final class ResultBox<Value: Sendable>: Sendable {
     let value = Mutex<Value?>(nil)
+
+    var stored: Value? { self.value.withLock { $0 } }
+
+    func store(_ value: Value) { self.value.withLock { $0 = value } }
 }
 
 /// Lines of a log that another thread writes.

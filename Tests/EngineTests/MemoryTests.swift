@@ -120,11 +120,11 @@ struct MemoryTests {
 
 /// A client that sends what it is told to and reads no more than it is asked to.
 final class RawNBDClient {
-    private let socket: BlockingSocket
+    private var socket: BlockingSocket?
 
     /// Connects and opens `export` by NBD_OPT_EXPORT_NAME.
     init(socket path: String, export: String) throws {
-        self.socket = try .connected(toSocket: path)
+        self.socket = try BlockingSocket.connected(toSocket: path)
         try #require(self.receive(18).count == 18)
         // Fixed newstyle, no zeroes behind the answer.
         try self.send(
@@ -144,7 +144,11 @@ final class RawNBDClient {
         (0..<byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (byteCount - 1 - $0))) }
     }
 
-    func send(_ bytes: [UInt8]) throws { try self.socket.send(bytes) }
+    func send(_ bytes: [UInt8]) throws { try self.socket?.send(bytes) }
 
-    func receive(_ byteCount: Int) -> [UInt8] { self.socket.receive(exactly: byteCount) }
+    func receive(_ byteCount: Int) -> [UInt8] {
+        self.socket?.receive(exactly: byteCount) ?? []
+    }
+
+    func close() { self.socket = nil }
 }
