@@ -18,6 +18,8 @@ final class EngineNode {
     private(set) var handle: LoopHandle<EngineLoop>?
     /// What the engine has logged.
     let lines: LogLines
+    /// What of that somebody has to look at.
+    let warnings: LogLines
     private let ended = DispatchSemaphore(value: 0)
 
     /// Starts the loop.
@@ -32,6 +34,8 @@ final class EngineNode {
         let ended = self.ended
         let lines = LogLines()
         self.lines = lines
+        let warnings = LogLines()
+        self.warnings = warnings
         let thread = Thread {
             do {
                 let loop = try EngineLoop(
@@ -40,6 +44,7 @@ final class EngineNode {
                         note: { lines.append($0) },
                         warn: {
                             lines.append($0)
+                            warnings.append($0)
                             print("\(name): \($0)")
                         }
                     ),
