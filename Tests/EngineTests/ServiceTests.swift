@@ -26,7 +26,11 @@ import Testing
         var client = try site.promotingClient()
         var late = try ControlClient<EngineControl>(path: site.server.path)
         try late.send(.secondary(resource: "r0", force: false))
+        // A daemon has its loop to the last.
+        let keeper = LoopKeeper()
+        _ = site.node.handle?.perform { keeper.loop = $0 }
         site.node.stop()
+        defer { withExtendedLifetime(keeper) {} }
         let reply = try #require(try client.nextReply(until: .after(.seconds(5))))
         #expect(reply.code == .failed)
         #expect(reply.texts.joined().contains("the engine is stopping"), "\(reply.texts)")
@@ -62,6 +66,11 @@ import Testing
         let late: Int? = service.ask { _, done in done(1) }
         #expect(late == nil)
     }
+}
+
+/// Keeps a loop that has ended; checked by hand: nobody reads it.
+private final class LoopKeeper: @unchecked Sendable {
+    var loop: EngineLoop?
 }
 
 /// One engine with a control socket and a resource, and a disk that does not get done.
