@@ -90,7 +90,7 @@ extension Resource {
         case .releasePeerWrites: self.releasePeerWrites(index)
         case .sendState: if self.isEstablished { self.sendState(index) }
         case .detach: self.detachAfterMetadata(index, at: now)
-        case .reply(let command): self.actions.append(.reply(command: command, .success))
+        case .reply(let command): self.commandPersisted(command)
         }
     }
 

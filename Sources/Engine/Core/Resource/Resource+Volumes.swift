@@ -101,7 +101,7 @@ extension Resource {
 
     /// The sectors there are for a volume, if its consistent data does not fit any more: such a
     /// disk is not to be attached; nil if it may be.
-    package func roomIfTooSmall(_ index: UInt16, _ found: Attachment) -> UInt64? {
+    func roomIfTooSmall(_ index: UInt16, _ found: Attachment) -> UInt64? {
         let room = self.sectorsAtAttach(index, found)
         return found.isConsistent && room < found.agreedSectors ? room : nil
     }

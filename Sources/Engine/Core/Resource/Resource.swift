@@ -75,6 +75,9 @@ package struct Resource: ~Copyable {
     // Administration
     var pending: PendingCommand?
     var waitingCommands: [(UInt32, ResourceCommand)] = []
+    /// Commands that are done, by how many superblocks have yet to become durable before the
+    /// answer.
+    var superblocksOwed: [UInt32: Int] = [:]
     var demotionStepsPending = 0
     /// A write of the application has begun since a demotion's flushes did.
     var hasWrittenDuringDemotion = false
