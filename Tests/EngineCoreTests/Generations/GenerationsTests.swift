@@ -86,6 +86,13 @@ import Wire
         var again = diverged
         _ = again.startResyncAsSource()
         #expect(again.peerMayHaveCurrent)
+        // The end of the resync, torn: the history has it, the bitmap's name is the old one.
+        var torn = self.set(0x10, 0x20 + offset, 0x20 + offset, 0x20)
+        #expect(torn.peerMayHaveCurrent)
+        #expect(self.set(0x10, 0x10).peerMayHaveCurrent)
+        #expect(self.set(0x10, 0x20 + offset, 0x10, 0x20).peerMayHaveCurrent)
+        torn.startNew(0x30, role: .primary)
+        #expect(!torn.peerMayHaveCurrent)
         diverged.startNew(0x30, role: .primary)
         #expect(!diverged.peerMayHaveCurrent)
         #expect(diverged == self.set(0x31, 0x20 + offset, 0x10, 0x20))

@@ -83,12 +83,17 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
     /// True once too often for a resync without a base, which costs nothing.
     package var peerMayHaveCurrent: Bool {
         if self.bitmap.isEmpty { return true }
-        // A power cut has torn the superblock that says that the resync has ended.
-        if self.history0.names(self.bitmap) { return true }
+        if self.isTorn { return true }
         if !self.history0.isBlank, self.history0.afterResyncOffset.names(self.bitmap) {
             return true
         }
         return self.bitmap.isResync(ofBlankBaseIn: self.current)
+    }
+
+    /// Whether a power cut has torn the superblock while a name moved from one place to the next.
+    private var isTorn: Bool {
+        self.bitmap.names(self.current) || self.history0.names(self.current)
+            || self.history0.names(self.bitmap)
     }
 
     /// Starts a resync as its target: from now on the data is the mixture that `resync` names.
