@@ -26,7 +26,7 @@ import Testing
         var client = try site.promotingClient()
         var late = try ControlClient<EngineControl>(path: site.server.path)
         try late.send(.secondary(resource: "r0", force: false))
-        site.node.stop()
+        site.node.handle?.stop()
         let reply = try #require(try client.nextReply(until: .after(.seconds(5))))
         #expect(reply.code == .failed)
         #expect(reply.texts.joined().contains("the engine is stopping"), "\(reply.texts)")
@@ -69,9 +69,12 @@ private struct HeldSite {
     let node: EngineNode
     let disk = HeldDisk()
     let server: ControlServer<EngineControl>
+    /// A daemon has its loop to the last.
+    private let mayLetGo = DispatchSemaphore(value: 0)
 
     init() throws {
-        self.node = try EngineNode(name: "alpha", interposer: self.disk)
+        let mayLetGo = self.mayLetGo
+        self.node = try EngineNode(name: "alpha", interposer: self.disk) { mayLetGo.wait() }
         let service = EngineService(try #require(self.node.handle))
         self.server = try ControlServer(path: self.node.folder.file("control.sock")) {
             service.answer($0, $1)
@@ -100,6 +103,7 @@ private struct HeldSite {
     }
 
     func stop() {
+        self.mayLetGo.signal()
         self.node.stop()
         self.server.stop()
     }
