@@ -88,14 +88,15 @@ let package = Package(
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire", "Metadata"]),
         library("DRXCore", at: "DRX/Core", ["Primitives", "Wire"]),
         library("Simulation", ["Primitives", "Wire", "Metadata", "EngineCore"]),
-        library("Reactor", ["CUring", "CLinux", "Primitives"]),
+        library("Locking", ["Primitives"]),
+        library("Reactor", ["CUring", "CLinux", "Primitives", "Locking"]),
         library("Configuration", ["Primitives"]),
-        library("Administration", ["Primitives", "Wire", "EngineCore"]),
+        library("Administration", ["Primitives", "Wire", "EngineCore", "Locking"]),
         library(
             "Engine",
             at: "Engine/Runtime",
             [
-                "COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Reactor",
+                "COpenSSL", "Primitives", "Wire", "Metadata", "EngineCore", "Locking", "Reactor",
                 "Configuration", "Administration",
             ]
         ),
@@ -103,11 +104,14 @@ let package = Package(
             "DRX",
             at: "DRX/Runtime",
             [
-                "CZstd", "CLZ4", "CChecksum", "Primitives", "Wire", "DRXCore", "Reactor",
+                "CZstd", "CLZ4", "CChecksum", "Primitives", "Wire", "DRXCore", "Locking", "Reactor",
                 "Administration",
             ]
         ),
-        library("LinkSimulation", ["CLinux", "Primitives", "Wire", "Administration"]),
+        library(
+            "LinkSimulation",
+            ["CLinux", "Primitives", "Locking", "Wire", "Administration"]
+        ),
 
         library(
             "ToolSupport",
@@ -169,7 +173,7 @@ let package = Package(
         ),
         .target(
             name: "PowerCutStore",
-            dependencies: ["Engine", "Primitives", "Reactor"],
+            dependencies: ["Engine", "Locking", "Primitives", "Reactor"],
             path: "Tests/PowerCut/Store",
             swiftSettings: settings
         ),
@@ -182,7 +186,7 @@ let package = Package(
         .target(
             name: "KillTesting",
             dependencies: [
-                "Administration", "Engine", "EngineCore", "LinkSimulation", "Metadata",
+                "Administration", "Engine", "EngineCore", "LinkSimulation", "Locking", "Metadata",
                 "Primitives", "TestSupport", "Wire",
             ],
             path: "Tests/PowerCut/KillTesting",
@@ -195,9 +199,10 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PrimitivesTests", []),
+        tests("LockingTests", ["Locking"]),
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
-        tests("EngineCoreTests", ["Wire", "Metadata", "EngineCore"]),
+        tests("EngineCoreTests", ["Wire", "Metadata", "EngineCore", "Locking"]),
         tests("SimulationTests", ["Wire", "Metadata", "EngineCore", "Simulation"]),
         tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),
@@ -211,8 +216,8 @@ let package = Package(
         tests(
             "EngineTests",
             [
-                "Administration", "Engine", "EngineCore", "Configuration", "Metadata", "Reactor",
-                "Wire",
+                "Administration", "Engine", "EngineCore", "Configuration", "Locking", "Metadata",
+                "Reactor", "Wire",
             ]
         ),
         tests(

@@ -4,7 +4,7 @@ package import Administration
 import CLinux
 import Foundation
 import Glibc
-import Synchronization
+import Locking
 
 /// A TCP link between two sites in user space: it listens, connects on, and passes both streams
 /// with the delay, rate and outages of a WAN.
@@ -19,7 +19,7 @@ package final class Link: Sendable {
     /// Readable when the inbox holds something.
     let wakeup: Int32
     private let settings: LinkSettings
-    private let inbox = Mutex(Inbox())
+    private let inbox = Guarded(Inbox())
 
     private struct Inbox {
         var requests: [PendingRequest] = []
@@ -135,7 +135,7 @@ package enum LinkAnswer: Sendable {
 /// A request that another thread waits for.
 private final class PendingRequest: Sendable {
     let request: LinkRequest
-    private let result = Mutex(LinkAnswer.stopped)
+    private let result = Guarded(LinkAnswer.stopped)
     private let ready = DispatchSemaphore(value: 0)
 
     init(_ request: LinkRequest) { self.request = request }

@@ -10,6 +10,14 @@ package struct LinkCounters: Hashable, Codable, Sendable {
     /// Creates counters at 0.
     package init() {}
 
+    /// The same in memory of its own, for another thread: see `Guarded`.
+    var unshared: LinkCounters {
+        var copy = self
+        copy.forward.packets = self.forward.packets.mapValues { $0 }
+        copy.backward.packets = self.backward.packets.mapValues { $0 }
+        return copy
+    }
+
     /// Both directions together, for a packet's name such as `P_RS_DATA_REPLY`.
     package func packets(_ name: String) -> PacketCounters {
         let pair = [self.forward, self.backward].compactMap { $0.packets[name] }

@@ -70,7 +70,7 @@ struct LinkLoop {
             settings: "\(self.settings)",
             isCut: self.clock.isCut,
             connections: self.connections.count,
-            counters: self.counters
+            counters: self.counters.unshared
         )
     }
 

@@ -3,6 +3,7 @@
 import CLinux
 import CUring
 import Glibc
+import Locking
 import Synchronization
 
 /// Wakes a loop from any thread.
@@ -55,7 +56,7 @@ package final class Mailbox<Message: Sendable>: Sendable {
     private let waker: Waker
     private let capacity: Int
     /// Nil after ``close()``.
-    private let messages = Mutex<[Message]?>([])
+    private let messages = Guarded<[Message]?>([])
 
     /// Creates a mailbox for the loop that `waker` wakes.
     package init(waking waker: Waker, capacity: Int = 1024) {

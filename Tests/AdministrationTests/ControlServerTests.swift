@@ -2,7 +2,6 @@
 
 import Administration
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
 

@@ -353,7 +353,7 @@ private final class UnixSocket {
         while true {
             let count = recv(self.descriptor, &bytes, bytes.count, 0)
             if count == 0 { return true }
-            if count < 0 { return errno == ECONNRESET || errno == EPIPE }
+            if count < 0, errno != EINTR { return errno == ECONNRESET || errno == EPIPE }
         }
     }
 }

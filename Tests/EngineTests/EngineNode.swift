@@ -4,9 +4,9 @@ import Engine
 import EngineCore
 import Foundation
 import Metadata
+import Locking
 import Primitives
 import Reactor
-import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -201,7 +201,7 @@ final class LoopBox: @unchecked Sendable {
 }
 
 final class ResultBox<Value: Sendable>: Sendable {
-    let value = Mutex<Value?>(nil)
+    let value = Guarded<Value?>(nil)
 
     var stored: Value? { self.value.withLock { $0 } }
 
@@ -210,9 +210,9 @@ final class ResultBox<Value: Sendable>: Sendable {
 
 /// Lines of a log that another thread writes.
 final class LogLines: Sendable {
-    private let lines = Mutex<[String]>([])
+    private let lines = Guarded<[String]>([])
 
-    var all: [String] { self.lines.withLock { $0 } }
+    var all: [String] { self.lines.withLock { $0.map(\.self) } }
 
     func append(_ line: String) { self.lines.withLock { $0.append(line) } }
 }

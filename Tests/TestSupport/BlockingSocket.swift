@@ -4,6 +4,8 @@ import Foundation
 package import Primitives
 
 /// A socket of loopback or a unix socket, whose calls wait, half a minute at most.
+///
+/// The end of a ring interrupts what its thread does later, so calls are tried again.
 package final class BlockingSocket: Sendable {
     private let descriptor: Int32
 
@@ -87,9 +89,11 @@ package final class BlockingSocket: Sendable {
 
     /// Waits for the next connection.
     package func accepted() throws -> BlockingSocket {
-        let descriptor = accept(self.descriptor, nil, nil)
+        var descriptor = accept(self.descriptor, nil, nil)
+        while descriptor < 0, errno == EINTR { descriptor = accept(self.descriptor, nil, nil) }
+        let made = try BlockingSocket(descriptor)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        return try BlockingSocket(descriptor)
+        return made
     }
 
     /// Sends all of `bytes`.
@@ -105,6 +109,7 @@ package final class BlockingSocket: Sendable {
                     Int32(MSG_NOSIGNAL)
                 )
             }
+            if count < 0, errno == EINTR { continue }
             try self.check(Int32(clamping: count))
             sent += count
         }

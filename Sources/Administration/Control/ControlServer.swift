@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Synchronization
+import Locking
 
 /// The control socket of a daemon: one thread that accepts, one for each client.
 ///
@@ -20,7 +20,7 @@ package final class ControlServer<Service: ControlService>: Sendable {
     private let permittedUsers: Set<UInt32>
     private let handler: Handler
     private let running = DispatchGroup()
-    private let state: Mutex<State>
+    private let state: Guarded<State>
 
     private struct State: ~Copyable {
         var claim: SocketClaim?
@@ -57,7 +57,7 @@ package final class ControlServer<Service: ControlService>: Sendable {
         self.listener = claim.listener
         self.permittedUsers = permittedUsers
         self.handler = handler
-        self.state = Mutex(State(claim: consume claim))
+        self.state = Guarded(State(claim: consume claim))
         self.startThread("control") { $0.acceptClients() }
     }
 

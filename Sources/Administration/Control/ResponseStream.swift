@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
+import Locking
 
 /// The way of a handler's answer to one client.
 ///
 /// May be used from any thread; lines are never mixed.
 package final class ResponseStream<Service: ControlService>: Sendable {
     private let socket: LocalSocket
-    private let state = Mutex(State.open)
+    private let state = Guarded(State.open)
 
     private enum State {
         case open

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Administration
-package import Reactor
 import DRXCore
 import Foundation
-import Synchronization
+import Locking
+package import Reactor
 import Wire
 
 /// Answers what tools ask of `drxd`, each on the thread of its client.
@@ -19,7 +19,7 @@ package final class RelayService: Sendable {
     private static let patience: Double = 90
 
     private let handle: LoopHandle<RelayLoop>
-    private let changes = Mutex<Void>(())
+    private let changes = Guarded<Void>(())
 
     /// Creates the service of a running loop.
     package init(_ handle: LoopHandle<RelayLoop>) { self.handle = handle }
@@ -71,7 +71,7 @@ package final class RelayService: Sendable {
 }
 
 private final class AnswerBox<Answer: Sendable>: Sendable {
-    let value = Mutex<Answer?>(nil)
+    let value = Guarded<Answer?>(nil)
 }
 
 extension RelayLoop {

@@ -3,7 +3,7 @@
 import EngineCore
 import Foundation
 import Glibc
-import Synchronization
+import Locking
 import TestSupport
 import Testing
 import Wire
@@ -128,12 +128,12 @@ private final class Acceptor: Sendable {
     private let listener: Int32
     private let directory: ExportDirectory
     private let ended = DispatchSemaphore(value: 0)
-    let shared: Mutex<[UInt8]>
+    let shared: Guarded<[UInt8]>
 
     init(_ listener: Int32, _ directory: ExportDirectory, _ content: Int) {
         self.listener = listener
         self.directory = directory
-        self.shared = Mutex([UInt8](repeating: 0, count: content))
+        self.shared = Guarded([UInt8](repeating: 0, count: content))
     }
 
     /// Wakes the thread out of `accept` and waits for its end.

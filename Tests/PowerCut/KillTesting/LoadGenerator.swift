@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Locking
 import Primitives
-import Synchronization
 import TestSupport
 
 /// Writers that keep a volume busy and remember what the volume owes them.
@@ -62,7 +62,7 @@ final class LoadGenerator {
 
     /// What is known of every sector now.
     var histories: [SectorHistory] {
-        let parts = self.writers.map { writer in writer.history.withLock { $0 } }
+        let parts = self.writers.map { writer in writer.history.withLock { $0.map(\.self) } }
         return (0..<TaggedArea.sectorCount).map { sector in
             parts[sector / TaggedArea.sectorsPerChunk % Self.writerCount][sector]
         }
@@ -93,7 +93,7 @@ private final class LoadControl: Sendable {
         var surgingWriter: Int?
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     var isStopping: Bool { self.state.withLock { $0.isStopping } }
 
@@ -123,11 +123,13 @@ private final class Writer: @unchecked Sendable {
         var isForcedUnitAccess: Bool
     }
 
-    let history = Mutex([SectorHistory](repeating: SectorHistory(), count: TaggedArea.sectorCount))
-    let promises = Mutex(0)
-    private let failure = Mutex<String?>(nil)
+    let history = Guarded(
+        [SectorHistory](repeating: SectorHistory(), count: TaggedArea.sectorCount)
+    )
+    let promises = Guarded(0)
+    private let failure = Guarded<String?>(nil)
     private let number: Int
-    let surgeRounds = Mutex(0)
+    let surgeRounds = Guarded(0)
     /// How many chunks are the writer's own.
     private static let chunkCount = TaggedArea.chunkCount / LoadGenerator.writerCount
     private var random: SeededRandom

@@ -2,9 +2,9 @@
 
 package import Engine
 import Glibc
+import Locking
 package import Primitives
 package import Reactor
-import Synchronization
 
 /// Disks with volatile caches: SIGKILL is a power cut.
 ///
@@ -141,7 +141,7 @@ package final class PowerCutStore: DiskInterposer {
 
 /// When the power goes, said by another thread.
 package final class PowerCut: Sendable {
-    private let flush = Mutex<DiskFlush?>(nil)
+    private let flush = Guarded<DiskFlush?>(nil)
 
     /// Creates one that is not due.
     package init() {}

@@ -159,10 +159,12 @@ extension Resource {
 
     private mutating func promote(_ index: UInt16, _ change: StateChange, at now: Instant) {
         let forced = change.disk != nil
-        self.volumes[index].exposesPeerData = false
         self.volumes[index].exposedGeneration =
             self.volumes[index].peerGenerations?.generations.current ?? .empty
         self.change(index, change, at: now)
+        if self.volumes[index].state.disk == .upToDate {
+            self.volumes[index].exposesPeerData = false
+        }
         if GenerationRules.promotionNeedsNew(
             in: self.volumes[index].state,
             forced: forced,

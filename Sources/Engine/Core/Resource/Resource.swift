@@ -275,6 +275,7 @@ package enum Link: Hashable, Sendable, BitwiseCopyable {
 
 /// A request that is done, and that the client may not hear of yet.
 struct HeldCompletion: BitwiseCopyable {
+    var volume: UInt16
     var identifier: UInt32
     var error: ClientError?
 }

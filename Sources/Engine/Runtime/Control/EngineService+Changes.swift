@@ -4,8 +4,8 @@ import Administration
 import Configuration
 import EngineCore
 import Metadata
+import Locking
 import Reactor
-import Synchronization
 import Wire
 
 /// Verbs that change the configuration or the state.

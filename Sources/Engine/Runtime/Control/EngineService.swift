@@ -4,8 +4,8 @@ package import Administration
 import Configuration
 import Dispatch
 import EngineCore
+import Locking
 package import Reactor
-import Synchronization
 import Wire
 
 /// Answers what tools ask of `bsrd`: keeps what is configured and hands the rest to the loop.
@@ -14,12 +14,12 @@ import Wire
 /// after the other; a command that waits holds up none of another resource.
 package final class EngineService: Sendable {
     private let handle: LoopHandle<EngineLoop>
-    private let resources = Mutex<[String: ConfiguredResource]>([:])
+    private let resources = Guarded<[String: ConfiguredResource]>([:])
     private let changes = ResourceLocks()
     /// Held for what resources share: names, minor numbers, NBD addresses.
     ///
     /// Never while a command waits for anything but the loop; taken behind the lock of a resource.
-    let shared = Mutex<Void>(())
+    let shared = Guarded<Void>(())
     package let events = EventHub()
 
     /// Creates the service of a running loop.
@@ -226,7 +226,7 @@ package final class EngineService: Sendable {
 
 /// Where a thread waits for an answer of the loop.
 private final class AnswerBox<Answer: Sendable>: Sendable {
-    let value = Mutex<Answer?>(nil)
+    let value = Guarded<Answer?>(nil)
     /// Signalled when there is an answer, and when there will be none.
     let isSettled = DispatchSemaphore(value: 0)
 }

@@ -2,7 +2,7 @@
 
 import Administration
 import Foundation
-import Synchronization
+import Locking
 
 /// Hands what has changed to everybody who follows events.
 ///
@@ -15,7 +15,7 @@ package final class EventHub: Sendable {
         case skipped(Int)
     }
 
-    private let subscriptions = Mutex<[Subscription]>([])
+    private let subscriptions = Guarded<[Subscription]>([])
 
     /// Events that one client may be behind.
     static let backlogMaximum = 4096
@@ -26,7 +26,7 @@ package final class EventHub: Sendable {
     func removed(_ name: String) { self.post(.removed(name, .now)) }
 
     private func post(_ event: Event) {
-        for subscription in self.subscriptions.withLock(\.self) { subscription.post(event) }
+        self.subscriptions.withLock { for subscription in $0 { subscription.post(event) } }
     }
 
     /// Whether anybody listens.
