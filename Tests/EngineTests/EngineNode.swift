@@ -24,8 +24,13 @@ final class EngineNode {
 
     /// Starts the loop.
     ///
-    /// Throws if io_uring is missing.
-    init(name: String, interposer: HeldDisk? = nil) throws {
+    /// Throws if io_uring is missing. `atEnd` is called on the loop's thread before that lets go of
+    /// it.
+    init(
+        name: String,
+        interposer: HeldDisk? = nil,
+        atEnd: @escaping @Sendable () -> Void = {}
+    ) throws {
         self.folder = try TemporaryFolder()
         self.socketPath = self.folder.file("nbd.sock")
         let started = DispatchSemaphore(value: 0)
@@ -53,6 +58,7 @@ final class EngineNode {
                 box.handle = loop.handle
                 started.signal()
                 loop.run()
+                withExtendedLifetime(loop) { atEnd() }
             } catch {
                 box.error = error
                 started.signal()

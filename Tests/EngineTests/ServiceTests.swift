@@ -26,11 +26,7 @@ import Testing
         var client = try site.promotingClient()
         var late = try ControlClient<EngineControl>(path: site.server.path)
         try late.send(.secondary(resource: "r0", force: false))
-        // A daemon has its loop to the last.
-        let keeper = LoopKeeper()
-        _ = site.node.handle?.perform { keeper.loop = $0 }
-        site.node.stop()
-        defer { withExtendedLifetime(keeper) {} }
+        site.node.handle?.stop()
         let reply = try #require(try client.nextReply(until: .after(.seconds(5))))
         #expect(reply.code == .failed)
         #expect(reply.texts.joined().contains("the engine is stopping"), "\(reply.texts)")
@@ -68,19 +64,17 @@ import Testing
     }
 }
 
-/// Keeps a loop that has ended; checked by hand: nobody reads it.
-private final class LoopKeeper: @unchecked Sendable {
-    var loop: EngineLoop?
-}
-
 /// One engine with a control socket and a resource, and a disk that does not get done.
 private struct HeldSite {
     let node: EngineNode
     let disk = HeldDisk()
     let server: ControlServer<EngineControl>
+    /// A daemon has its loop to the last.
+    private let mayLetGo = DispatchSemaphore(value: 0)
 
     init() throws {
-        self.node = try EngineNode(name: "alpha", interposer: self.disk)
+        let mayLetGo = self.mayLetGo
+        self.node = try EngineNode(name: "alpha", interposer: self.disk) { mayLetGo.wait() }
         let service = EngineService(try #require(self.node.handle))
         self.server = try ControlServer(path: self.node.folder.file("control.sock")) {
             service.answer($0, $1)
@@ -109,6 +103,7 @@ private struct HeldSite {
     }
 
     func stop() {
+        self.mayLetGo.signal()
         self.node.stop()
         self.server.stop()
     }
