@@ -202,7 +202,7 @@ let package = Package(
         tests("LockingTests", ["Locking"]),
         tests("WireTests", ["Wire"]),
         tests("MetadataTests", ["Metadata", "CChecksum"]),
-        tests("EngineCoreTests", ["Wire", "EngineCore", "Locking"]),
+        tests("EngineCoreTests", ["Wire", "Metadata", "EngineCore", "Locking"]),
         tests("SimulationTests", ["Wire", "Metadata", "EngineCore", "Simulation"]),
         tests("DRXCoreTests", ["Wire", "DRXCore"]),
         .target(name: "CAllocationCounter", path: "Tests/ReactorAllocations/Counter"),

@@ -14,9 +14,11 @@ package enum AdministrationLimits {
     package static let replyTime = Duration.seconds(10)
     /// Time in which a daemon has to accept a client.
     package static let connectTime = Duration.seconds(5)
-    /// Time in which a daemon has to answer a request that does not wait for anything by nature.
+    /// Time in which a daemon has to answer a question; a change takes the time that it takes.
     package static let answerTime = Duration.seconds(120)
-    /// Time in which running handlers have to end when a server is stopped.
+    /// Time in which running handlers may end their answers when a server is stopped.
+    package static let lastAnswerTime = Duration.seconds(2)
+    /// Time in which running handlers have to end when a server is stopped, the above included.
     package static let stopTime = Duration.seconds(10)
     /// Bytes of a socket's path, the terminating zero included (`sun_path`).
     package static let socketPathBytes = 108

@@ -11,7 +11,8 @@ package struct LoopHandle<Loop>: Sendable {
         self.waker = waker
     }
 
-    /// Has `task` carried out on the loop's thread; false if too many tasks wait.
+    /// Has `task` carried out on the loop's thread; false if too many tasks wait, or
+    /// the loop has ended.
     package func perform(_ task: @escaping @Sendable (Loop) -> Void) -> Bool {
         self.mailbox.post(LoopTask(body: task))
     }

@@ -55,7 +55,8 @@ package final class Waker: Sendable {
 package final class Mailbox<Message: Sendable>: Sendable {
     private let waker: Waker
     private let capacity: Int
-    private let messages = Guarded<[Message]>([])
+    /// Nil after ``close()``.
+    private let messages = Guarded<[Message]?>([])
 
     /// Creates a mailbox for the loop that `waker` wakes.
     package init(waking waker: Waker, capacity: Int = 1024) {
@@ -63,11 +64,11 @@ package final class Mailbox<Message: Sendable>: Sendable {
         self.capacity = capacity
     }
 
-    /// Leaves a message, and wakes the loop; false if the mailbox is full.
+    /// Leaves a message, and wakes the loop; false if the mailbox is full or closed.
     package func post(_ message: sending Message) -> Bool {
         let isLeft = self.messages.withLock { messages in
-            guard messages.count < self.capacity else { return false }
-            messages.append(message)
+            guard let count = messages?.count, count < self.capacity else { return false }
+            messages?.append(message)
             return true
         }
         if isLeft { self.waker.noteMessages() }
@@ -79,9 +80,22 @@ package final class Mailbox<Message: Sendable>: Sendable {
     /// For the loop, upon ``Event/messages``.
     package func drain() -> [Message] {
         self.messages.withLock { messages in
-            defer { messages = [] }
+            guard let drained = messages else { return [] }
+            messages = []
+            return drained
+        }
+    }
+
+    /// Lets go of all messages and takes none any more.
+    ///
+    /// For a loop that ends.
+    package func close() {
+        // They go behind the lock: what they hold may do anything when it goes.
+        let left = self.messages.withLock { messages in
+            defer { messages = nil }
             return messages
         }
+        _ = left
     }
 }
 

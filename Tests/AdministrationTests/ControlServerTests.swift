@@ -11,6 +11,7 @@ private enum EchoControl: ControlService {
         case echo(String)
         case count(Int)
         case streamForEver
+        case answerAtEnd
         case silence
     }
     typealias Payload = String
@@ -28,6 +29,10 @@ private enum EchoControl: ControlService {
                 stream.send("tick")
                 return !stream.isOpen
             }
+        case .answerAtEnd:
+            stream.send("begun")
+            _ = waitUntil(within: .seconds(20)) { !stream.isOpen }
+            stream.finish(payload: "last words")
         case .silence: break
         }
     }
@@ -91,6 +96,16 @@ struct ControlServerTests {
         #expect(reply.texts.first?.hasPrefix("malformed line on the control socket") == true)
         var client = try EchoClient(path: self.path)
         #expect(try client.call(.echo("still here")).payload == "still here")
+    }
+
+    @Test func `a handler that ends when the server stops can still answer`() throws {
+        let server = try self.start()
+        defer { server.stop() }
+        var client = try EchoClient(path: self.path)
+        try client.send(.answerAtEnd)
+        #expect(try client.nextReply(until: .after(.seconds(10)))?.payload == "begun")
+        #expect(server.stop())
+        #expect(try client.nextReply(until: .after(.seconds(10)))?.payload == "last words")
     }
 
     @Test func `tells when a handler forgot to answer`() throws {

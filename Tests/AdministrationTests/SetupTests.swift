@@ -76,6 +76,23 @@ struct SetupTests {
         for (line, expected) in lines { #expect(try self.request(line) == expected, "\(line)") }
     }
 
+    @Test(arguments: [
+        ("--wfc-timeout=5", "5"), ("--wfc-timeout 7", "7"), ("-t 300000", "300000"), ("-t0", "0"),
+        ("-wt 9", "9"),
+    ])
+    func `options of waiting have their values behind = or in the next word`(
+        _ options: String,
+        _ value: String
+    ) throws {
+        for line in ["r0 \(options)", "\(options) r0"] {
+            let words = line.split(separator: " ").map(String.init)
+            let invocation = try SetupInvocation(.waitSyncResource, words)
+            #expect(invocation.words == ["r0"], "\(line)")
+            #expect(invocation.value("wfc-timeout") == value, "\(line)")
+            #expect(invocation.isSet("wait-after-sb") == options.hasPrefix("-w"), "\(line)")
+        }
+    }
+
     @Test func `every verb has a request or is derived`() throws {
         for verb in SetupVerb.allCases {
             let words = verb.arguments.map { argument in
@@ -98,7 +115,9 @@ struct SetupTests {
         "", "frobnicate", "attach 1", "attach x a b internal", "primary r0 --frob",
         "primary r0 r1", "new-peer r0 32", "status -x", "--frob status", "--run-dir",
         "down", "invalidate 1 --sync-from-peer-node-id=x", "net-options r0 -1",
-        "resize 1 --=3",
+        "resize 1 --=3", "wait-connect-resource r0 -t", "wait-connect-resource -t r0",
+        "wait-connect-resource r0 --wfc-timeout", "wait-sync-resource r0 --wfc-timeout=soon",
+        "wait-sync-resource r0 -t -1", "wait-sync-resource r0 -d 300001", "status -t 5",
     ])
     func `a wrong command line is refused`(_ line: String) {
         #expect(throws: UsageFailure.self) { try self.request(line) }

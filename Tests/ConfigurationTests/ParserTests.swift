@@ -69,7 +69,10 @@ struct ParserTests {
                 "common { on alpha { } }",
                 "'options | net | disk | startup | handlers | proxy | skip"
             ),
-            ("resource r { volume 0 { } volume 0 { } }", "conflicting use of volume section '0'"),
+            (
+                "resource r { on a { volume 0 { } volume 0 { } } }",
+                "conflicting use of volume section '0'"
+            ),
             ("resource r { volume 65535 { } }", "volume 65535 => 65535 out of range [0..65534]."),
             ("resource r { volume 1k { } }", "'a number for volume' expected"),
             (

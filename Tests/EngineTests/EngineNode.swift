@@ -8,6 +8,7 @@ import Locking
 import Primitives
 import Reactor
 import TestSupport
+import Testing
 import Wire
 
 /// One engine on a thread of its own, with one resource of one volume on a file.
@@ -17,12 +18,14 @@ final class EngineNode {
     private(set) var handle: LoopHandle<EngineLoop>?
     /// What the engine has logged.
     let lines: LogLines
+    /// What of that somebody has to look at.
+    let warnings: LogLines
     private let ended = DispatchSemaphore(value: 0)
 
     /// Starts the loop.
     ///
     /// Throws if io_uring is missing.
-    init(name: String) throws {
+    init(name: String, interposer: HeldDisk? = nil) throws {
         self.folder = try TemporaryFolder()
         self.socketPath = self.folder.file("nbd.sock")
         let started = DispatchSemaphore(value: 0)
@@ -31,6 +34,8 @@ final class EngineNode {
         let ended = self.ended
         let lines = LogLines()
         self.lines = lines
+        let warnings = LogLines()
+        self.warnings = warnings
         let thread = Thread {
             do {
                 let loop = try EngineLoop(
@@ -39,9 +44,11 @@ final class EngineNode {
                         note: { lines.append($0) },
                         warn: {
                             lines.append($0)
+                            warnings.append($0)
                             print("\(name): \($0)")
                         }
-                    )
+                    ),
+                    interposer: interposer
                 )
                 box.handle = loop.handle
                 started.signal()
@@ -84,18 +91,33 @@ final class EngineNode {
         return value
     }
 
-    /// Makes resource r0 of one volume with a disk of its own; its peer is nowhere.
-    func addAttachedResource() throws -> (resource: Int, failure: AttachFailure?) {
+    /// Makes resource r0 of one volume with a disk of its own, Primary; its peer is nowhere.
+    func addPrimaryResource() throws {
         let path = try self.makeDisk("data", bytes: 64 << 20)
-        let index = self.ask { loop, done in
+        let index = self.addResource()
+        let failure: AttachFailure? = self.ask { loop, done in
+            loop.attach(
+                index,
+                volume: 0,
+                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
+            ) { done($0) }
+        }
+        #expect(failure == nil)
+        let code: StateChangeCode = self.ask { loop, done in
+            loop.command(index, .primary(force: true)) { done($0) }
+        }
+        #expect(code == .success)
+    }
+
+    /// Makes resource r0 with its volume 0, which is Diskless; its peer is nowhere.
+    func addResource() -> Int {
+        self.ask { loop, done in
             let index = loop.addResource(
                 name: "r0",
                 nodeIdentifier: 0,
                 parameters: ResourceParameters()
             )
-            done(index ?? -1)
-        }
-        let failure: AttachFailure? = self.ask { loop, done in
+            guard let index else { return done(-1) }
             do {
                 loop.setPeer(
                     index,
@@ -107,23 +129,53 @@ final class EngineNode {
                     )
                 )
             } catch { print(error) }
-            let volume = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
-            loop.attach(
-                index,
-                volume: volume ?? 0,
-                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
-            ) { done($0) }
+            _ = loop.addVolume(index, number: 0, minor: 1, parameters: DiskParameters())
+            done(index)
         }
-        return (index, failure)
+    }
+
+    /// Makes a file of zeroes.
+    func makeFile(_ name: String, bytes: UInt64) throws -> String {
+        let path = self.folder.file(name)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        defer { close(descriptor) }
+        ftruncate(descriptor, off_t(bytes))
+        return path
     }
 
     /// Makes a data file with fresh internal metadata.
     func makeDisk(_ name: String, bytes: UInt64) throws -> String {
-        let path = self.folder.file(name)
-        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        let path = try self.makeFile(name, bytes: bytes)
+        try self.writeMetadata(path, .internal, bytes: bytes)
+        return path
+    }
+
+    /// Makes a file with fresh metadata of a disk elsewhere.
+    func makeMetadata(_ name: String, bytes: UInt64) throws -> String {
+        let path = try self.makeFile(name, bytes: bytes)
+        try self.writeMetadata(path, .flexibleExternal, bytes: bytes)
+        return path
+    }
+
+    /// Makes the metadata in `path` fit for an attach, as `bsrmeta apply-al` does when nothing was
+    /// under way.
+    func applyActivityLog(_ path: String) throws {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
         defer { close(descriptor) }
-        ftruncate(descriptor, off_t(bytes))
-        let layout = try Layout(.internal, deviceBytes: bytes, slots: .single)
+        let bytes = UInt64(lseek(descriptor, 0, SEEK_END))
+        let position = try Layout.superblockPosition(.flexibleExternal, deviceBytes: bytes)
+        var block = [UInt8](repeating: 0, count: 4096)
+        pread(descriptor, &block, 4096, off_t(position))
+        var superblock = try Superblock(decoding: block.span.bytes)
+        superblock.flags.insert(.activityLogClean)
+        block.withUnsafeMutableBytes { superblock.encode(into: $0) }
+        pwrite(descriptor, block, 4096, off_t(position))
+    }
+
+    private func writeMetadata(_ path: String, _ placement: Placement, bytes: UInt64) throws {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        defer { close(descriptor) }
+        let layout = try Layout(placement, deviceBytes: bytes, slots: .single)
         var block = [UInt8](repeating: 0, count: 4096)
         for number in 0..<layout.geometry.blockCount {
             block.withUnsafeMutableBytes { ActivityLogBlock.encodeInitialised(into: $0) }
@@ -133,7 +185,6 @@ final class EngineNode {
         let stored = StoredMetadata(creating: layout, version: .v09)
         block.withUnsafeMutableBytes { stored.superblock.encode(into: $0) }
         pwrite(descriptor, block, 4096, off_t(layout.superblockPosition))
-        return path
     }
 }
 
@@ -145,6 +196,10 @@ final class LoopBox: @unchecked Sendable {
 
 final class ResultBox<Value: Sendable>: Sendable {
     let value = Guarded<Value?>(nil)
+
+    var stored: Value? { self.value.withLock { $0 } }
+
+    func store(_ value: Value) { self.value.withLock { $0 = value } }
 }
 
 /// Lines of a log that another thread writes.

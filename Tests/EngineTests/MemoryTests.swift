@@ -21,12 +21,7 @@ struct MemoryTests {
             done(taken)
         }
         #expect(taken.count == EngineConfiguration.bufferClasses.reduce(0) { $0 + $1.count })
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         // A cold extent: a transaction of the activity log.
         let trim = try Tool.qemuIO.run(["-f", "raw", "-c", "discard 8M 4k", Self.uri(node)])
         #expect(trim.exitCode == 0, "\(trim.text)")
@@ -45,12 +40,7 @@ struct MemoryTests {
     @Test func `clients that hold their memory leave some for the next`() throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         var clients: [RawNBDClient] = []
         defer { withExtendedLifetime(clients) {} }
         for _ in 0..<8 {
@@ -88,12 +78,7 @@ struct MemoryTests {
     func `clients that stall are dropped when others wait for their memory`(writes: Bool) throws {
         let node = try EngineNode(name: "alpha")
         defer { node.stop() }
-        let (index, failure) = try node.addAttachedResource()
-        #expect(failure == nil)
-        let code: StateChangeCode = node.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        try node.addPrimaryResource()
         var clients: [RawNBDClient] = []
         defer { clients.removeAll() }
         func freeCount() -> Int {
@@ -135,11 +120,11 @@ struct MemoryTests {
 
 /// A client that sends what it is told to and reads no more than it is asked to.
 final class RawNBDClient {
-    private let socket: BlockingSocket
+    private var socket: BlockingSocket?
 
     /// Connects and opens `export` by NBD_OPT_EXPORT_NAME.
     init(socket path: String, export: String) throws {
-        self.socket = try .connected(toSocket: path)
+        self.socket = try BlockingSocket.connected(toSocket: path)
         try #require(self.receive(18).count == 18)
         // Fixed newstyle, no zeroes behind the answer.
         try self.send(
@@ -159,7 +144,11 @@ final class RawNBDClient {
         (0..<byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (byteCount - 1 - $0))) }
     }
 
-    func send(_ bytes: [UInt8]) throws { try self.socket.send(bytes) }
+    func send(_ bytes: [UInt8]) throws { try self.socket?.send(bytes) }
 
-    func receive(_ byteCount: Int) -> [UInt8] { self.socket.receive(exactly: byteCount) }
+    func receive(_ byteCount: Int) -> [UInt8] {
+        self.socket?.receive(exactly: byteCount) ?? []
+    }
+
+    func close() { self.socket = nil }
 }

@@ -132,6 +132,18 @@ final class EnginePair {
         #expect(try pair.areEqual())
     }
 
+    @Test func `a peer that disconnects in good order is no reason for a warning`() throws {
+        let pair = try EnginePair(bytes: 32 << 20)
+        defer { pair.stop() }
+        try pair.becomeUpToDate()
+        #expect(pair.command(pair.beta, .disconnect(force: false)) == .success)
+        let isSaid = waitUntil(within: .seconds(20)) {
+            pair.alpha.lines.all.contains { $0.contains("the peer's administrator disconnected") }
+        }
+        #expect(isSaid, "\(pair.alpha.lines.all)")
+        #expect(!pair.alpha.warnings.all.contains { $0.contains("disconnected") })
+    }
+
     @Test("SYNC-07 SYNC-04 only what was written while disconnected is copied after it")
     func bitmapResync() throws {
         let pair = try EnginePair(bytes: 32 << 20)

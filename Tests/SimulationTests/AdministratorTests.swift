@@ -8,8 +8,8 @@ import Wire
 
 /// Commands in situations in which they once did more, or less, than was asked.
 @Suite struct AdministratorTests {
-    @Test("SB-03 a promotion takes --discard-my-data back")
-    func promotionKeepsData() {
+    /// Two nodes, not connected, that each have data which the other lacks.
+    private static func splitWorld() -> World {
         let world = ScriptedWorld.replicating()
         world.carryOut(.secondary(force: false), on: 0)
         for node in 0...1 { world.carryOut(.disconnect(force: true), on: node) }
@@ -18,37 +18,37 @@ import Wire
             world.write(node, UInt64(100 + node * 8))
             world.carryOut(.secondary(force: false), on: node)
         }
+        return world
+    }
+
+    private static func runUntilSplitBrain(_ world: World) {
+        world.run("refusal") {
+            (0...1).contains { world.nodes[$0].core.lastLoss == .refused(.data(.splitBrain)) }
+        }
+    }
+
+    @Test("SB-03 a promotion takes --discard-my-data back")
+    func promotionKeepsData() {
+        let world = Self.splitWorld()
         world.carryOut(.connect(discardMyData: true), on: 0)
         world.carryOut(.primary(force: false), on: 0)
         world.write(0, 200)
         let content = world.disk(0).current[200]
         world.carryOut(.secondary(force: false), on: 0)
         world.carryOut(.connect(discardMyData: false), on: 1)
-        world.run("refusal") {
-            world.nodes[0].core.lastLoss == .refused(.data(.splitBrain))
-                || world.nodes[1].core.lastLoss == .refused(.data(.splitBrain))
-        }
+        Self.runUntilSplitBrain(world)
         #expect(world.disk(0).current[200] == content)
         #expect(world.violations == [])
     }
 
     @Test("SB-03 a disconnect takes --discard-my-data back")
     func disconnectKeepsData() {
-        let world = ScriptedWorld.replicating()
-        world.carryOut(.secondary(force: false), on: 0)
-        for node in 0...1 { world.carryOut(.disconnect(force: true), on: node) }
-        for node in 0...1 {
-            world.carryOut(.primary(force: true), on: node)
-            world.write(node, UInt64(100 + node * 8))
-            world.carryOut(.secondary(force: false), on: node)
-        }
+        let world = Self.splitWorld()
         world.carryOut(.connect(discardMyData: true), on: 0)
         world.carryOut(.disconnect(force: true), on: 0)
         world.carryOut(.connect(discardMyData: false), on: 0)
         world.carryOut(.connect(discardMyData: false), on: 1)
-        world.run("refusal") {
-            (0...1).contains { world.nodes[$0].core.lastLoss == .refused(.data(.splitBrain)) }
-        }
+        Self.runUntilSplitBrain(world)
         #expect(world.violations == [])
     }
 
@@ -97,17 +97,5 @@ import Wire
         #expect(world.transport === transport)
         #expect(world.state(1, 0).connection == .connected)
         #expect(world.violations == [])
-    }
-
-    @Test func `a disk that has become smaller than its data is too small`() {
-        let world = ScriptedWorld.replicating()
-        var found = Attachment(diskSectors: 32_768)
-        found.agreedSectors = 32_768
-        found.isConsistent = true
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == nil)
-        found.diskSectors = 32_760
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == 32_760)
-        found.isConsistent = false
-        #expect(world.nodes[0].core.roomIfTooSmall(0, found) == nil)
     }
 }

@@ -64,18 +64,20 @@ package struct ControlClient<Service: ControlService>: ~Copyable {
     }
 
     /// Sends `request` and waits for the end of its answer; items before it go to `item`.
+    ///
+    /// - Parameter time: nil waits as long as the daemon lives.
     package mutating func call(
         _ request: Service.Request,
-        within time: Duration = AdministrationLimits.answerTime,
+        within time: Duration? = AdministrationLimits.answerTime,
         item: (Service.Payload) -> Void = { _ in }
     ) throws(ControlError) -> ControlReply<Service.Payload> {
-        let deadline = Deadline.after(time)
+        let deadline = time.map { Deadline.after($0) }
         try self.send(request)
         while true {
             guard let reply = try self.nextReply(until: deadline) else {
                 throw .timedOut(
                     what: "\(Service.daemonName) did not answer within "
-                        + "\(time.components.seconds) seconds"
+                        + "\(time?.components.seconds ?? 0) seconds"
                 )
             }
             if reply.isLast { return reply }

@@ -40,7 +40,9 @@ package enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
         case .lineTooLong(let maximum):
             "a line on the control socket exceeds \(maximum) bytes"
         case .malformed(let reason): "malformed line on the control socket: \(reason)"
-        case .closed: "the control connection was closed before the answer was complete"
+        case .closed:
+            "the control connection was closed before the answer was complete: the daemon has "
+                + "ended, or is stopping; part of what was asked for may be done"
         case .timedOut(let what): "timeout: \(what)"
         }
     }

@@ -61,22 +61,36 @@ package final class ControlServer<Service: ControlService>: Sendable {
         self.startThread("control") { $0.acceptClients() }
     }
 
-    /// Closes the socket and all connections and waits for the handlers, at most
-    /// `AdministrationLimits.stopTime`; the result tells whether all of them have ended.
+    /// Closes the socket and waits for the handlers, at most `AdministrationLimits.stopTime`; the
+    /// result tells whether all of them have ended.
+    ///
+    /// Handlers may end their answers for `AdministrationLimits.lastAnswerTime`, then the
+    /// connections are closed.
     @discardableResult
     package func stop() -> Bool {
         self.state.withLock { state in
             guard !state.isStopping else { return }
             state.isStopping = true
-            for client in state.clients { shutdown(client, Int32(SHUT_RDWR)) }
+            for client in state.clients { shutdown(client, Int32(SHUT_RD)) }
             shutdown(self.listener.descriptor, Int32(SHUT_RDWR))
         }
-        let seconds = Int(AdministrationLimits.stopTime.components.seconds)
-        let ended = self.running.wait(timeout: .now() + .seconds(seconds)) == .success
+        let answerTime = AdministrationLimits.lastAnswerTime
+        var ended = self.waitForHandlers(answerTime)
+        if !ended {
+            self.state.withLock { state in
+                for client in state.clients { shutdown(client, Int32(SHUT_RDWR)) }
+            }
+            ended = self.waitForHandlers(AdministrationLimits.stopTime - answerTime)
+        }
         self.state.withLock { state in
             state.claim = nil
         }
         return ended
+    }
+
+    private func waitForHandlers(_ time: Duration) -> Bool {
+        let seconds = Int(time.components.seconds)
+        return self.running.wait(timeout: .now() + .seconds(seconds)) == .success
     }
 
     private func startThread(_ name: String, _ body: @escaping @Sendable (ControlServer) -> Void) {

@@ -2,8 +2,9 @@
 
 /// The command line of `bsrsetup`: global options, a verb, its arguments and options.
 ///
-/// Options may stand anywhere after the verb, as `--name`, `--name=value` or, for the global ones
-/// before the verb, `--name value`. What an option of the daemon means is the daemon's business.
+/// Options may stand anywhere after the verb, as `--name`, `--name=value` or, for those that this
+/// tool knows to have a value, `--name value`. What an option of the daemon means is the daemon's
+/// business.
 package struct SetupCommandLine: Sendable {
     /// What is to be done.
     package enum Action: Sendable {
@@ -96,13 +97,16 @@ package struct SetupInvocation: Sendable {
         var arguments: [String] = []
         var options: [OptionText] = []
         var onlyArguments = false
-        for word in words {
+        var rest = words[...]
+        while let word = rest.popFirst() {
             if word == "--" {
                 onlyArguments = true
             } else if onlyArguments || !word.hasPrefix("-") || word == "-" {
                 arguments.append(word)
+            } else if word.hasPrefix("--") {
+                options.append(try Self.longOption(word, of: verb, &rest))
             } else {
-                options += try Self.options(word, of: verb)
+                options += try Self.shortOptions(word, of: verb, &rest)
             }
         }
         // drbdadm names the resource too when it has a volume outdated.
@@ -117,6 +121,7 @@ package struct SetupInvocation: Sendable {
         self.verb = verb
         self.words = arguments
         self.options = options
+        for option in options { try Self.check(option) }
         for (argument, word) in zip(verb.arguments, arguments) where argument.isNumber {
             guard Int(word).map({ argument.range.contains($0) }) == true else {
                 let range = argument.range
@@ -163,24 +168,37 @@ package struct SetupInvocation: Sendable {
         "D": "show-defaults",
     ]
 
-    /// The options in `word`; a word of short ones may have several.
-    private static func options(_ word: String, of verb: SetupVerb) throws(UsageFailure)
-        -> [OptionText]
-    {
-        guard !word.hasPrefix("--") else { return [try Self.longOption(word, of: verb)] }
+    /// The options in `word`, which may have several letters.
+    ///
+    /// What follows a letter whose option needs a value is that value, or else the next word is.
+    private static func shortOptions(
+        _ word: String,
+        of verb: SetupVerb,
+        _ rest: inout ArraySlice<String>
+    ) throws(UsageFailure) -> [OptionText] {
         var options: [OptionText] = []
-        for letter in word.dropFirst() {
+        var letters = word.dropFirst()
+        while let letter = letters.popFirst() {
             guard let name = Self.shortNames[letter], case .known(let names) = verb.options,
                 names.contains(name)
             else { throw UsageFailure("unknown option '\(word)'; usage: \(verb.usage)") }
-            options.append(OptionText(name))
+            guard SetupVerb.needsValue(name) else {
+                options.append(OptionText(name))
+                continue
+            }
+            let value = letters.isEmpty ? rest.popFirst() : String(letters)
+            guard let value else { throw UsageFailure("option '-\(letter)' needs a value") }
+            options.append(OptionText(name, value))
+            break
         }
         return options
     }
 
-    private static func longOption(_ word: String, of verb: SetupVerb) throws(UsageFailure)
-        -> OptionText
-    {
+    private static func longOption(
+        _ word: String,
+        of verb: SetupVerb,
+        _ rest: inout ArraySlice<String>
+    ) throws(UsageFailure) -> OptionText {
         let parts = word.dropFirst(2)
             .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(parts.first ?? "")
@@ -188,7 +206,24 @@ package struct SetupInvocation: Sendable {
             throw UsageFailure("unknown option '\(word)'; usage: \(verb.usage)")
         }
         guard !name.isEmpty else { throw UsageFailure("'\(word)' is no option") }
-        return OptionText(name, parts.count > 1 ? String(parts[1]) : "yes")
+        if parts.count > 1 { return OptionText(name, String(parts[1])) }
+        guard case .known = verb.options, SetupVerb.needsValue(name) else {
+            return OptionText(name)
+        }
+        guard let value = rest.popFirst() else {
+            throw UsageFailure("option '\(word)' needs a value")
+        }
+        return OptionText(name, value)
+    }
+
+    private static func check(_ option: OptionText) throws(UsageFailure) {
+        guard SetupVerb.timeouts.contains(option.name) else { return }
+        guard let seconds = Int(option.value), (0...300_000).contains(seconds) else {
+            throw UsageFailure(
+                "'\(option.value)' is no value of --\(option.name): "
+                    + "seconds from 0, which is for ever, to 300000 are expected"
+            )
+        }
     }
 }
 
@@ -197,12 +232,21 @@ extension SetupVerb {
     package var usage: String {
         var words = ["bsrsetup", self.rawValue] + self.arguments.map { "{\($0.rawValue)}" }
         switch self.options {
-        case .known(let names): words += names.map { "[--\($0)]" }
+        case .known(let names):
+            words += names.map { Self.needsValue($0) ? "[--\($0)=...]" : "[--\($0)]" }
         case .daemon(let kind):
             if self.takesSetDefaults { words.append("[--set-defaults]") }
             words.append("[--OPTION=VALUE ...] (\(kind) options)")
         }
         return words.joined(separator: " ")
+    }
+
+    /// The options of waiting that are seconds.
+    static let timeouts = ["wfc-timeout", "degr-wfc-timeout", "outdated-wfc-timeout"]
+
+    /// Whether a value has to follow the option `name` of this tool.
+    static func needsValue(_ name: String) -> Bool {
+        Self.timeouts.contains(name) || name == "sync-from-peer-node-id"
     }
 
     /// Whether `--set-defaults` belongs to it.

@@ -116,7 +116,7 @@ package enum SetupVerb: String, Sendable, CaseIterable {
             .known(["timestamps", "statistics", "now", "poll", "full", "color", "diff"])
         case .waitSyncVolume, .waitSyncConnection, .waitSyncResource, .waitConnectVolume,
             .waitConnectConnection, .waitConnectResource:
-            .known(["wfc-timeout", "degr-wfc-timeout", "outdated-wfc-timeout", "wait-after-sb"])
+            .known(SetupVerb.timeouts + ["wait-after-sb"])
         case .newPath, .deletePath, .pauseSync, .resumeSync, .suspendIO, .resumeIO, .outdate,
             .down, .role, .connectionState, .diskState, .showGenerations, .getGenerations,
             .checkResize, .deleteMinor, .deleteResource, .forgetPeer:

@@ -66,6 +66,8 @@ package struct Invocation: Sendable {
         } else if let verb = scan.verb {
             self.request = .verb(verb)
             self.options = try scan.backendOptions(for: verb)
+        } else if let word = scan.word, Verb.unsupported.contains(word) {
+            throw UsageError("'\(word)' is not supported yet")
         } else {
             throw UsageError("Unknown command '\(scan.word ?? "")'; try 'bsradm --help'")
         }
@@ -176,6 +178,11 @@ private struct ArgumentScan {
         for (word, isChecked) in self.pending {
             guard let option = BackendOption(word: word) else {
                 throw UsageError("'\(word)' is no option for the backend; it begins with --")
+            }
+            guard !verb.unsupportedOptions.contains(option.name) else {
+                throw UsageError(
+                    "option '--\(option.name)' of \(verb.rawValue) is not supported yet"
+                )
             }
             switch verb.takesValue(for: option.name) {
             case nil where isChecked:

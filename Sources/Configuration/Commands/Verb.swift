@@ -15,7 +15,6 @@ package enum Verb: String, CaseIterable, Sendable {
     case invalidate
     case invalidateRemote = "invalidate-remote"
     case verify
-    case verifyStop = "verify-stop"
     case pauseSync = "pause-sync"
     case resumeSync = "resume-sync"
     case resize
@@ -86,7 +85,7 @@ package enum Verb: String, CaseIterable, Sendable {
         case .connect, .disconnect, .newPeer, .deletePeer, .newPath, .deletePath, .netOptions,
             .connectionState, .forgetPeer:
             .peers
-        case .invalidateRemote, .verify, .verifyStop, .pauseSync, .resumeSync, .getGeneration,
+        case .invalidateRemote, .verify, .pauseSync, .resumeSync, .getGeneration,
             .showGeneration, .peerDeviceOptions:
             .peerDevices
         case .shellNothing, .shellResources, .shellModuleParameters: .configuration
@@ -120,7 +119,7 @@ package enum Verb: String, CaseIterable, Sendable {
             .shellMetaDisk, .shellMetaDiskIndex:
             true
         case .up, .down, .adjust, .primary, .secondary, .connect, .disconnect, .invalidateRemote,
-            .verify, .verifyStop, .pauseSync, .resumeSync, .checkResize, .status, .role,
+            .verify, .pauseSync, .resumeSync, .checkResize, .status, .role,
             .connectionState, .diskState, .waitConnect, .waitSync, .newResource, .newMinor,
             .deleteMinor, .newPeer, .deletePeer, .newPath, .deletePath, .resourceOptions,
             .netOptions, .peerDeviceOptions, .forgetPeer, .newCurrentUUID, .suspendIO, .resumeIO,
@@ -145,8 +144,7 @@ package enum Verb: String, CaseIterable, Sendable {
     /// Options of the verb's own: name and whether a value must follow.
     var ownOptions: [(name: String, takesValue: Bool)] {
         switch self {
-        case .primary: [("force", false), ("skip-check-fs", false), ("full-sync-on-fail", false)]
-        case .secondary, .disconnect, .wipeMetaData, .dumpMetaData, .applyActivityLog:
+        case .primary, .secondary, .disconnect, .wipeMetaData, .dumpMetaData, .applyActivityLog:
             [("force", false)]
         case .connect: [("tentative", false), ("discard-my-data", false)]
         case .detach: [("force", false), ("diskless", false)]
@@ -157,10 +155,10 @@ package enum Verb: String, CaseIterable, Sendable {
                 ("al-stripes", true), ("al-stripe-size-kB", true),
             ]
         case .invalidate: [("sync-from-peer-node-id", true), ("reset-bitmap", true)]
-        case .invalidateRemote: [("reset-bitmap", true), ("use-current-oos", false)]
+        case .invalidateRemote: [("reset-bitmap", true)]
         case .verify: [("start", true), ("stop", true), ("auto-sync", false)]
         case .newCurrentUUID:
-            [("clear-bitmap", false), ("force-resync", false), ("no-rotate-bitmap", false)]
+            [("clear-bitmap", false), ("force-resync", false)]
         case .createMetaData:
             [
                 ("max-peers", true), ("force", false), ("peer-max-bio-size", true),
@@ -182,6 +180,19 @@ package enum Verb: String, CaseIterable, Sendable {
         else { return nil }
         if case .boolean = entry.type { return false }
         return true
+    }
+
+    /// Commands that scripts of the field know and no engine of ours does yet.
+    package static let unsupported = ["verify-stop"]
+
+    /// Options of the verb that scripts of the field know and no engine of ours does yet.
+    package var unsupportedOptions: [String] {
+        switch self {
+        case .primary: ["skip-check-fs", "full-sync-on-fail"]
+        case .invalidateRemote: ["use-current-oos"]
+        case .newCurrentUUID: ["no-rotate-bitmap"]
+        default: []
+        }
     }
 
     /// The names of all options that the verb takes.

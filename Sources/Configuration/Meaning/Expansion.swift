@@ -142,32 +142,34 @@ private struct Expansion {
         guard let first = self.resource.hosts.first else { return }
         for host in self.resource.hosts.dropFirst() {
             for (one, other) in [(first, host), (host, first)] {
-                for volume in one.volumes where other.volume(volume.number) == nil {
-                    throw self.fault(
-                        volume.position,
-                        ", \(one.title): volume \(volume.number) not defined on "
-                            + "\(other.names.joined(separator: " "))"
-                    )
-                }
+                for volume in one.volumes { try self.check(volume, of: one, on: other) }
             }
+        }
+    }
+
+    private func check(_ volume: Volume, of one: Host, on other: Host) throws(Diagnostic) {
+        let names = other.names.joined(separator: " ")
+        guard let same = other.volume(volume.number) else {
+            throw self.fault(
+                volume.position,
+                ", \(one.title): volume \(volume.number) not defined on \(names)"
+            )
+        }
+        guard same.isImplicit == volume.isImplicit else {
+            throw self.fault(
+                volume.position,
+                ", \(one.title): volume \(volume.number) must not be implicit here and explicit on "
+                    + "\(names), or the other way round"
+            )
         }
     }
 
     private func volumes(of host: Host, _ shared: [Volume]) throws(Diagnostic) -> [Volume] {
         var numbers = Set(shared.map(\.number)).union(host.volumes.map(\.number)).sorted()
-        if let implicit = (shared + host.volumes).first(where: \.isImplicit),
-            let explicit = (shared + host.volumes).first(where: { !$0.isImplicit })
-        {
-            let position = max(implicit.position.line, explicit.position.line)
-            throw self.fault(
-                SourcePosition(file: explicit.position.file, line: position),
-                ": you must not mix implicit and explicit volumes"
-            )
-        }
         if case .stacked = host.kind, numbers.isEmpty { numbers = [0] }
         var volumes: [Volume] = []
         for number in numbers {
-            let parent = shared.first { $0.number == number }
+            let parent = try self.merged(shared.filter { $0.number == number })
             var volume =
                 host.volume(number)
                 ?? Volume(
@@ -178,7 +180,31 @@ private struct Expansion {
             try self.complete(&volume, of: host, from: parent)
             volumes.append(volume)
         }
+        if let implicit = volumes.first(where: \.isImplicit),
+            let explicit = volumes.first(where: { !$0.isImplicit })
+        {
+            let position = max(implicit.position.line, explicit.position.line)
+            throw self.fault(
+                SourcePosition(file: explicit.position.file, line: position),
+                ": you must not mix implicit and explicit volumes"
+            )
+        }
         return volumes
+    }
+
+    /// What the sections of one volume say together; the first that says something counts.
+    private func merged(_ sections: [Volume]) throws(Diagnostic) -> Volume? {
+        guard var merged = sections.first, sections.count > 1 else { return sections.first }
+        merged.diskOptions = OptionList()
+        merged.peerDeviceOptions = OptionList()
+        for section in sections.reversed() {
+            merged.device = section.device ?? merged.device
+            merged.disk = section.disk ?? merged.disk
+            merged.metaDisk = section.metaDisk ?? merged.metaDisk
+            try self.inherit(&merged.diskOptions, section.diskOptions)
+            try self.inherit(&merged.peerDeviceOptions, section.peerDeviceOptions)
+        }
+        return merged
     }
 
     private func complete(_ volume: inout Volume, of host: Host, from parent: Volume?)

@@ -54,7 +54,7 @@ extension Parser {
         switch self.token.text {
         case "skip": try self.parseSkip()
         case "device", "disk", "meta-disk", "flexible-meta-disk", "volume":
-            try self.parseVolumeStatement(into: &host.volumes)
+            try self.parseVolumeStatement(into: &host.volumes, of: .host)
         case "address" where host.kind != .floating:
             self.advance()
             if host.address != nil { throw self.repeated("address", start) }

@@ -48,7 +48,7 @@ extension Parser {
         case "skip": try self.parseSkip()
         case "disk": try self.parseDisk(of: &resource, &seen)
         case "device", "meta-disk", "flexible-meta-disk", "volume":
-            try self.parseVolumeStatement(into: &resource.volumes)
+            try self.parseVolumeStatement(into: &resource.volumes, of: .resource)
         case "on", "on-linux", "on-windows", "floating", "stacked-on-top-of":
             try self.parseHost(of: &resource)
         case "connection": try self.parseConnection(of: &resource)
@@ -86,36 +86,25 @@ extension Parser {
         if ahead.token.isMark("{") {
             _ = try self.parseSection(into: &resource.sections, &seen, of: resource.name)
         } else {
-            try self.parseVolumeStatement(into: &resource.volumes)
+            try self.parseVolumeStatement(into: &resource.volumes, of: .resource)
         }
     }
 
     // MARK: Volumes
 
+    /// Where volumes are described; what may stand there twice differs.
+    enum VolumeOwner {
+        /// A section of a volume may be repeated: of each statement the first section's counts.
+        case resource
+        case host
+    }
+
     /// Parses `device`, `disk`, `meta-disk` of an implicit volume 0, or `volume N { … }`.
-    mutating func parseVolumeStatement(into volumes: inout [Volume]) throws(Diagnostic) {
+    mutating func parseVolumeStatement(into volumes: inout [Volume], of owner: VolumeOwner)
+        throws(Diagnostic)
+    {
         let start = self.position
-        if self.accept("volume") {
-            let number = try self.integer("volume", in: 0...Limits.volumeNumberMaximum)
-            if let first = volumes.first(where: { $0.number == number }) {
-                throw Self.conflict(start, "volume section '\(number)'", first.position)
-            }
-            if volumes.count == Limits.volumes {
-                throw Diagnostic(start, "more than \(Limits.volumes) volumes")
-            }
-            var volume = Volume(number: number, position: start, isImplicit: false)
-            try self.expect("{")
-            while !self.accept(mark: "}") {
-                if self.token.isWord("skip") {
-                    try self.parseSkip()
-                } else {
-                    try self.parseVolumePart(of: &volume)
-                }
-            }
-            let place = volumes.firstIndex { $0.number > number } ?? volumes.endIndex
-            volumes.insert(volume, at: place)
-            return
-        }
+        if self.accept("volume") { return try self.parseVolume(into: &volumes, of: owner, start) }
         if let explicit = volumes.first(where: { !$0.isImplicit }) {
             throw Diagnostic(
                 start,
@@ -126,18 +115,51 @@ extension Parser {
         if volumes.isEmpty {
             volumes.append(Volume(number: 0, position: start, isImplicit: true))
         }
-        try self.parseVolumePart(of: &volumes[0])
+        try self.parseVolumePart(of: &volumes[0], in: owner)
     }
 
-    private mutating func parseVolumePart(of volume: inout Volume) throws(Diagnostic) {
+    private mutating func parseVolume(
+        into volumes: inout [Volume],
+        of owner: VolumeOwner,
+        _ start: SourcePosition
+    ) throws(Diagnostic) {
+        let number = try self.integer("volume", in: 0...Limits.volumeNumberMaximum)
+        if owner == .host, let first = volumes.first(where: { $0.number == number }) {
+            throw Self.conflict(start, "volume section '\(number)'", first.position)
+        }
+        if volumes.count == Limits.volumes {
+            throw Diagnostic(start, "more than \(Limits.volumes) volumes")
+        }
+        var volume = Volume(number: number, position: start, isImplicit: false)
+        try self.expect("{")
+        while !self.accept(mark: "}") {
+            if self.token.isWord("skip") {
+                try self.parseSkip()
+            } else {
+                try self.parseVolumePart(of: &volume, in: owner)
+            }
+        }
+        let place = volumes.firstIndex { $0.number > number } ?? volumes.endIndex
+        volumes.insert(volume, at: place)
+    }
+
+    /// Parses a statement of a volume; where it may stand twice, the last one counts.
+    private mutating func parseVolumePart(of volume: inout Volume, in owner: VolumeOwner)
+        throws(Diagnostic)
+    {
         let start = self.position
+        let isOnce = volume.isImplicit && owner == .host
         if self.accept("device") {
-            if volume.device != nil { throw self.repeated("device", start) }
-            volume.device = try self.parseDevice(at: start)
+            if volume.device != nil, volume.isImplicit { throw self.repeated("device", start) }
+            let device = try self.parseDevice(at: start)
+            volume.device = Volume.Device(
+                name: device.name ?? volume.device?.name,
+                minor: device.minor
+            )
         } else if self.accept("disk") {
-            try self.parseVolumeDisk(of: &volume, at: start)
+            try self.parseVolumeDisk(of: &volume, isOnce: isOnce, at: start)
         } else if self.token.isWord("meta-disk") || self.token.isWord("flexible-meta-disk") {
-            if volume.metaDisk != nil { throw self.repeated("meta-disk", start) }
+            if volume.metaDisk != nil, isOnce { throw self.repeated("meta-disk", start) }
             volume.metaDisk = try self.parseMetaDisk()
         } else {
             throw self.expected("device | disk | meta-disk | flexible-meta-disk | skip | }")
@@ -148,32 +170,39 @@ extension Parser {
         Diagnostic(position, "conflicting use of \(what) statement: it stands here twice")
     }
 
-    private mutating func parseVolumeDisk(of volume: inout Volume, at start: SourcePosition)
-        throws(Diagnostic)
-    {
+    private mutating func parseVolumeDisk(
+        of volume: inout Volume,
+        isOnce: Bool,
+        at start: SourcePosition
+    ) throws(Diagnostic) {
         if self.token.isMark("{") {
-            if volume.hasDiskSection { throw self.repeated("disk section", start) }
-            volume.hasDiskSection = true
-            for setting in try self.parseOptions([.disk, .peerDevice]).settings {
-                if OptionTable.find(setting.name, in: .disk) != nil {
-                    volume.diskOptions.settings.append(setting)
-                } else {
-                    volume.peerDeviceOptions.settings.append(setting)
-                }
-            }
-            return
+            if isOnce, volume.hasDiskSection { throw self.repeated("disk section", start) }
+            return try self.parseDiskSection(of: &volume)
         }
-        if volume.disk != nil { throw self.repeated("disk", start) }
+        if isOnce, volume.disk != nil { throw self.repeated("disk", start) }
         let isNone = self.token.isWord("none")
         let path = try self.name("a backing device or none")
         try self.expect(";")
         volume.disk = isNone ? Volume.Disk.none : .path(path)
     }
 
+    /// Several sections are one; an option may stand in one of them only.
+    private mutating func parseDiskSection(of volume: inout Volume) throws(Diagnostic) {
+        volume.hasDiskSection = true
+        var list = volume.diskOptions
+        list.settings += volume.peerDeviceOptions.settings
+        try self.parseOptions([.disk, .peerDevice], into: &list)
+        let isOfDisk = { (setting: OptionSetting) in
+            OptionTable.find(setting.name, in: .disk) != nil
+        }
+        volume.diskOptions.settings = list.settings.filter(isOfDisk)
+        volume.peerDeviceOptions.settings = list.settings.filter { !isOfDisk($0) }
+    }
+
     private mutating func parseMetaDisk() throws(Diagnostic) -> Volume.MetaDisk {
         let isFlexible = self.advance().text == "flexible-meta-disk"
         let path = try self.name("a metadata device or internal")
-        if !isFlexible, self.accept(mark: "[") {
+        if !isFlexible, path != "internal", self.accept(mark: "[") {
             let index = try self.integer("meta-disk index", in: 0...65535)
             try self.expect("]")
             try self.expect(";")

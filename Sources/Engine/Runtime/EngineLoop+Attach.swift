@@ -28,6 +28,32 @@ package struct AttachFailure: Error, Hashable, Sendable {
     package let text: String
 }
 
+extension AttachFailure {
+    fileprivate init(_ refusal: AttachRefusal, _ request: AttachRequest) {
+        switch refusal {
+        case .metadata(let fault):
+            self.init(
+                code: fault == .unclean ? 165 : 171,
+                text: "\(request.metadataPath): \(fault)"
+            )
+        case .noBitmapSlot:
+            self.init(
+                code: 171,
+                text: "\(request.metadataPath): all bitmap slots belong to other peers"
+            )
+        case .diskTooSmall:
+            self.init(code: 111, text: "\(request.dataPath): there is no room for any data")
+        case .dataTooLarge(let agreed, let room):
+            self.init(
+                code: 111,
+                text: "\(request.dataPath): the volume has \(agreed) sectors, and there is room "
+                    + "for \(room); give the disk its size back, or if its data is not wanted, "
+                    + "create its metadata anew"
+            )
+        }
+    }
+}
+
 /// A disk that is being attached: its metadata is read piece by piece.
 struct AttachProgress {
     enum Phase {
@@ -45,6 +71,8 @@ struct AttachProgress {
     /// What is read goes here: payload of clients and peers cannot take it.
     let memory: UnsafeMutableRawBufferPointer
     var stored: StoredMetadata?
+    /// What the core has to know, when the metadata has been found good.
+    var found: Attachment?
     var words: [UInt64] = []
     let reply: @Sendable (AttachFailure?) -> Void
 }
@@ -222,7 +250,6 @@ extension EngineLoop {
         _ owner: FileOwner,
         _ bytes: UnsafeRawBufferPointer
     ) throws(AttachFailure) {
-        let node = self.resource(owner.resource).pointee.nodeIdentifier
         let path = progress.request.metadataPath
         guard bytes.count == Superblock.byteCount else {
             throw AttachFailure(code: 112, text: "\(path) ends before its superblock")
@@ -245,12 +272,20 @@ extension EngineLoop {
                     + "create it with: bsradm create-md"
             )
         }
-        guard case .v09(let superblock)? = progress.stored?.superblock else { return }
-        do throws(Superblock.AttachFault) {
-            try superblock.checkAttach(asNode: node)
-        } catch {
-            throw AttachFailure(code: error == .unclean ? 165 : 171, text: "\(path): \(error)")
-        }
+        guard let stored = progress.stored, case .v09(let superblock) = stored.superblock,
+            let peer = self.resource(owner.resource).pointee.peer
+        else { throw AttachFailure(code: 119, text: "no metadata") }
+        let resource = self.resource(owner.resource)
+        do throws(AttachRefusal) {
+            progress.found = try resource.pointee.core.attachment(
+                owner.volume,
+                superblock,
+                stored.layout,
+                node: resource.pointee.nodeIdentifier,
+                peer: peer.nodeIdentifier,
+                dataSectors: progress.dataBytes / 512
+            )
+        } catch { throw AttachFailure(error, progress.request) }
     }
 
     private func decodeBitmap(
@@ -259,10 +294,7 @@ extension EngineLoop {
         _ offset: UInt64,
         _ bytes: UnsafeRawBufferPointer
     ) {
-        guard let stored = progress.stored, case .v09(let superblock) = stored.superblock,
-            let peer = self.resource(owner.resource).pointee.peer,
-            let slot = superblock.slot(of: peer.nodeIdentifier)
-        else { return }
+        guard let stored = progress.stored, let slot = progress.found?.bitmapSlot else { return }
         let bits = BitmapGeometry.bitCount(forSectors: stored.effectiveSectors)
         let page = BitmapGeometry.pageBytes
         progress.words.withUnsafeMutableBufferPointer { words in
@@ -286,31 +318,8 @@ extension EngineLoop {
     ) throws(AttachFailure) {
         let resource = self.resource(owner.resource)
         guard let stored = progress.stored, case .v09(let superblock) = stored.superblock,
-            let peer = resource.pointee.peer
+            let found = progress.found, let peer = resource.pointee.peer
         else { throw AttachFailure(code: 119, text: "no metadata") }
-        guard let slot = superblock.slot(of: peer.nodeIdentifier) else {
-            throw AttachFailure(code: 171, text: "The metadata has no bitmap slot for this peer")
-        }
-        let sectors =
-            progress.placement.isInternal
-            ? stored.layout.usableSectors
-            : min(progress.dataBytes / 512, stored.layout.usableSectors)
-        guard sectors >= 8 else { throw AttachFailure(code: 111, text: "The disk is too small") }
-        let found = superblock.attachment(
-            peer: peer.nodeIdentifier,
-            slot: slot,
-            diskSectors: sectors,
-            layout: stored.layout
-        )
-        if let room = resource.pointee.core.roomIfTooSmall(owner.volume, found) {
-            throw AttachFailure(
-                code: 111,
-                text:
-                    "\(progress.request.dataPath): the volume has \(found.agreedSectors) sectors, "
-                    + "and there is room for \(room); give the disk its size back, or if its data "
-                    + "is not wanted, create its metadata anew"
-            )
-        }
         progress.memory.deallocate()
         resource.pointee.attaching[owner.volume] = nil
         self.interpose(progress.files, progress.request)
@@ -323,7 +332,7 @@ extension EngineLoop {
             metadataPath: progress.request.metadataPath,
             placement: progress.placement,
             peerIdentifier: peer.nodeIdentifier,
-            bitmapSlot: slot
+            bitmapSlot: found.bitmapSlot
         )
         resource.pointee.core.attach(
             owner.volume,

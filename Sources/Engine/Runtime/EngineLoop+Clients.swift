@@ -85,7 +85,9 @@ extension EngineLoop {
             self.reply(index, slot)
         case .release(let slot): self.releaseRequest(index, slot)
         case .close(let reason): self.closeClient(index, reason)
-        case .finished: client.pointee.isFinished = true
+        case .finished:
+            client.pointee.isFinished = true
+            self.updateInUse(client.pointee.resource, client.pointee.volume)
         }
     }
 
@@ -334,10 +336,7 @@ extension EngineLoop {
             }
             return
         }
-        let resource = client.pointee.resource
-        let volume = client.pointee.volume
         self.state.pointee.clients.remove(index)
-        if resource >= 0 { self.updateInUse(resource, volume) }
     }
 
     /// Ends the sessions of all clients: those of one resource by force, or all in good order.

@@ -2,6 +2,7 @@
 
 package import EngineCore
 import Primitives
+import Reactor
 package import Wire
 
 /// What the control path asks of the loop; everything here runs on the loop's thread.
@@ -108,6 +109,19 @@ extension EngineLoop {
         let identifier = resource.pointee.lastCommand
         resource.pointee.replies[identifier] = reply
         self.deliver(.command(identifier, command), to: index)
+    }
+
+    /// Lets go of all commands, so that nobody waits for a loop that has ended.
+    func endCommands() {
+        self.mailbox.close()
+        let failure = AttachFailure(code: 0, text: "the engine is stopping; nothing was attached")
+        for index in 0..<self.state.pointee.resources.end
+        where self.state.pointee.resources.contains(index) {
+            let resource = self.resource(index)
+            resource.pointee.replies = [:]
+            resource.pointee.attachReplies = [:]
+            for progress in resource.pointee.attaching.values { progress.reply(failure) }
+        }
     }
 
     /// What is known of a resource now.

@@ -104,7 +104,7 @@ extension EngineLoop {
         where self.state.pointee.clients.contains(client) {
             let client = self.client(client)
             if client.pointee.resource == index, client.pointee.volume == volume,
-                client.pointee.session.grantedExport != nil
+                client.pointee.session.grantedExport != nil, !client.pointee.isFinished
             {
                 isInUse = true
             }

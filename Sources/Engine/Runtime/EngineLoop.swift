@@ -77,10 +77,12 @@ package final class EngineLoop {
         while !self.state.pointee.isStopping || !self.isStopped {
             self.reactor.turn(until: self.nextDeadline)
             while let event = self.reactor.next() { self.handle(event) }
+            self.serveMessages()
             self.serveInterposer()
             self.serveDeadlines()
             self.serveBufferWaiters()
         }
+        self.endCommands()
     }
 
     private func handle(_ event: Event) {
@@ -101,10 +103,18 @@ package final class EngineLoop {
             self.fileDone(file, token, count, nil)
         case .fileFailed(let file, let token, let code): self.fileDone(file, token, 0, code)
         case .fileClosed(let file): self.fileClosed(file)
-        case .messages: for task in self.mailbox.drain() { task.body(self) }
+        case .messages: self.state.pointee.hasMessages = true
         case .stopRequested: self.beginStop()
         case .signal: self.beginStop()
         }
+    }
+
+    /// Carries out what other threads ask for, after all else that has happened: who closes a
+    /// client, and then gives a command, finds the client gone.
+    private func serveMessages() {
+        guard self.state.pointee.hasMessages else { return }
+        self.state.pointee.hasMessages = false
+        for task in self.mailbox.drain() { task.body(self) }
     }
 
     /// What a connection is, from the word that the reactor keeps for it.

@@ -59,6 +59,8 @@ struct EngineState: ~Copyable {
     /// Whether a client or a peer waits for a buffer.
     var hasBufferWaiters = false
     var isStopping = false
+    /// Other threads have asked for something in this turn.
+    var hasMessages = false
     var stopDeadline = Instant.distantFuture
 
     /// Parts of all clients' requests: each is one operation of a disk at most.

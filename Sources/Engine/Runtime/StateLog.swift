@@ -55,9 +55,10 @@ struct StateLog {
             "resource \(resource): connection to \(peer) \(self.link.name) -> \(link.name)"
         )
         self.link = link
-        if wasOpen, let reason = core.lossReason {
-            log.warn("resource \(resource): connection to \(peer) lost: \(reason)")
-        }
+        guard wasOpen, let reason = core.lossReason else { return }
+        let sentence = "resource \(resource): connection to \(peer) lost: \(reason)"
+        // What an administrator wants is nothing that somebody has to look at.
+        if core.lastLoss == .tearDown { log.note(sentence) } else { log.warn(sentence) }
     }
 
     private static func compare(

@@ -10,6 +10,7 @@ package final class Checks {
     private struct Seen {
         var connection = ConnectionCode.standAlone
         var disk = DiskState.diskless
+        var peerDisk = DiskState.unknown
     }
 
     private struct LastFailure {
@@ -165,7 +166,10 @@ package final class Checks {
 
     /// A node is gone.
     func died(_ node: Int, losingPower: Bool) {
-        if losingPower { self.loseOwnOrder(node) }
+        if losingPower {
+            self.loseOwnOrder(node)
+            for volume in self.volumes { self.onlyCopyMayHaveLost(at: 1 - node, volume) }
+        }
         self.sessions.end(node)
         self.promises.lost(node, leaving: losingPower ? .power : .process)
         self.checkOrder(
@@ -200,11 +204,19 @@ package final class Checks {
         self.diskFailures[node][volume].step = self.world.steps
         self.promises.lost(node, volume: volume, leaving: .power)
         self.sessions.lostOrder(node, volume)
-        if self.sessions.current[1 - node] != nil,
-            self.world.state(1 - node, UInt16(volume)).disk != .upToDate
-        {
-            self.onlyCopyFailed[1 - node][volume] = true
+        self.onlyCopyMayHaveLost(at: 1 - node, volume)
+        if self.sessions.current[node] != nil, !self.world.shareTransport {
+            // The peer may have lost its cache before, and nobody has noticed yet.
+            self.onlyCopyFailed[node][volume] = true
         }
+    }
+
+    /// The disk has lost its cache that a Primary without one of its own works with.
+    private func onlyCopyMayHaveLost(at primary: Int, _ volume: Int) {
+        guard self.sessions.current[primary] != nil, self.world.nodes[primary].isUp,
+            self.world.state(primary, UInt16(volume)).disk != .upToDate
+        else { return }
+        self.onlyCopyFailed[primary][volume] = true
     }
 
     /// The state of a node may have changed.
@@ -214,11 +226,19 @@ package final class Checks {
         for index in self.world.nodes[node].core.volumeIndices {
             let state = self.world.state(node, index)
             let old = self.seen[node][Int(index)]
-            self.seen[node][Int(index)] = Seen(connection: state.connection, disk: state.disk)
+            self.seen[node][Int(index)] = Seen(
+                connection: state.connection,
+                disk: state.disk,
+                peerDisk: state.peerDisk
+            )
             if old.disk > .failed, state.disk <= .failed {
                 // It does not follow the other volumes any more, nor what it has only received.
                 self.sessions.lostOrder(node, Int(index))
                 self.promises.lost(node, volume: Int(index), leaving: .process)
+            }
+            if old.peerDisk > .failed, state.peerDisk <= .failed, state.connection >= .connected {
+                // It gets no more writes of this volume, though of the others.
+                self.sessions.lostOrder(1 - node, Int(index))
             }
             if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
                 self.sessions.current[node] != nil, state.peerDisk != .upToDate
@@ -232,6 +252,12 @@ package final class Checks {
                 // So is what it has cost a Primary whose peer has it.
                 self.onlyCopyFailed[node][Int(index)] = false
                 if self.sessions.current[node] != nil { self.beginSession(node) }
+            }
+            if old.connection >= .connected, state.connection < .connected,
+                self.world.configuration.replicationProtocol != .c
+            {
+                // Completed before the own disk failed, and not sent yet.
+                self.onlyCopyMayHaveLost(at: node, Int(index))
             }
             if old.connection != state.connection {
                 self.connectionChanged(node, Int(index), from: old, to: state)

@@ -109,7 +109,7 @@ package final class World {
         )
         let slow = self.configuration.slowOperation
         let isSlow = slow > 0 && self.random.chance(1, in: slow)
-        return delay * (isSlow ? 100 : 1) * slowdown
+        return min(delay * (isSlow ? 100 : 1) * slowdown, .seconds(10))
     }
 
     func networkDelay() -> TimeSpan {

@@ -120,7 +120,7 @@ package final class WorldNode {
         }
         self.world.checks.attaching(self.number, Int(index))
         do throws(AttachProblem) {
-            let found = try self.read(disk)
+            let found = try self.read(index, disk)
             self.disks[Int(index)].superblock = found.superblock
             self.disks[Int(index)].isOpen = true
             self.core.attach(index, found.attachment, at: self.world.now, into: &self.actions) {
@@ -136,6 +136,7 @@ package final class WorldNode {
 
     /// What the driver finds in the metadata.
     private func read(
+        _ index: UInt16,
         _ disk: VolumeDisk
     ) throws(AttachProblem) -> (superblock: Superblock, attachment: Attachment, bitCount: UInt64) {
         let stored: StoredMetadata
@@ -143,18 +144,20 @@ package final class WorldNode {
         do throws(SuperblockFault) { stored = try metadata.current.stored() } catch {
             throw AttachProblem(text: "\(error)")
         }
-        guard case .v09(let superblock) = stored.superblock,
-            let slot = superblock.slot(of: metadata.nodes.peer)
-        else { throw AttachProblem(text: "no bitmap slot") }
-        do throws(Superblock.AttachFault) {
-            try superblock.checkAttach(asNode: metadata.nodes.own)
+        guard case .v09(let superblock) = stored.superblock else {
+            throw AttachProblem(text: "metadata of an old format")
+        }
+        let attachment: Attachment
+        do throws(AttachRefusal) {
+            attachment = try self.core.attachment(
+                index,
+                superblock,
+                stored.layout,
+                node: metadata.nodes.own,
+                peer: metadata.nodes.peer,
+                dataSectors: UInt64(disk.data.current.sectorCount)
+            )
         } catch { throw AttachProblem(text: "\(error)") }
-        let attachment = superblock.attachment(
-            peer: metadata.nodes.peer,
-            slot: slot,
-            diskSectors: min(UInt64(disk.data.current.sectorCount), stored.layout.usableSectors),
-            layout: stored.layout
-        )
         let bits = BitmapGeometry.bitCount(forSectors: stored.effectiveSectors)
         return (superblock, attachment, bits)
     }

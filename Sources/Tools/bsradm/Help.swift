@@ -10,6 +10,9 @@ enum Help {
     static func text(about word: String?) throws(UsageError) -> String {
         guard let word else { return Self.general }
         if word == "dump" { return Self.dump }
+        guard !Verb.unsupported.contains(word) else {
+            throw UsageError("'\(word)' is not supported yet")
+        }
         guard let verb = Verb(rawValue: word) else {
             throw UsageError("Unknown command '\(word)'; try 'bsradm --help'")
         }
@@ -46,7 +49,7 @@ enum Help {
                 "Disks",
                 [
                     .attach, .detach, .outdate, .invalidate, .invalidateRemote, .resize,
-                    .diskState, .pauseSync, .resumeSync, .verify, .verifyStop, .newCurrentUUID,
+                    .diskState, .pauseSync, .resumeSync, .verify, .newCurrentUUID,
                 ]
             ),
             (
@@ -131,7 +134,6 @@ enum Help {
         .invalidate: "replace the own data by a peer's",
         .invalidateRemote: "replace a peer's data by the own",
         .verify: "compare with the peers while in use",
-        .verifyStop: "stop comparing",
         .pauseSync: "pause resync",
         .resumeSync: "go on with resync",
         .resize: "use the backing disk's new size",

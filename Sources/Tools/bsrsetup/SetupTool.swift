@@ -63,7 +63,8 @@ struct SetupTool {
         case .generations: return try self.printGenerations(request)
         default:
             var client = try ControlClient<EngineControl>(path: self.path)
-            return self.conclude(try client.call(request))
+            // A demotion, for one, waits for the peer as long as that confirms writes.
+            return self.conclude(try client.call(request, within: nil))
         }
     }
 

@@ -83,6 +83,8 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
     /// True once too often for a resync without a base, which costs nothing.
     package var peerMayHaveCurrent: Bool {
         if self.bitmap.isEmpty { return true }
+        // A power cut has torn the superblock that says that the resync has ended.
+        if self.history0.names(self.bitmap) { return true }
         if !self.history0.isBlank, self.history0.afterResyncOffset.names(self.bitmap) {
             return true
         }

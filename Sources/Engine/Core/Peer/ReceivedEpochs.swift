@@ -26,6 +26,9 @@ struct ReceivedEpochs: ~Copyable {
     /// The index of the epoch that arriving writes belong to.
     var openIndex: UInt64 { self.oldest + UInt64(self.epochs.count) }
 
+    /// What ``oldest`` is at least when everything that has arrived by now is on stable storage.
+    var indexBehindArrived: UInt64 { self.openIndex + (self.open.writes > 0 ? 1 : 0) }
+
     /// Whether a write of `index` may go to the disk now.
     func maySubmit(_ index: UInt64) -> Bool { index == self.oldest && !self.isFlushing }
 

@@ -159,10 +159,12 @@ extension Resource {
 
     private mutating func promote(_ index: UInt16, _ change: StateChange, at now: Instant) {
         let forced = change.disk != nil
-        self.volumes[index].exposesPeerData = false
         self.volumes[index].exposedGeneration =
             self.volumes[index].peerGenerations?.generations.current ?? .empty
         self.change(index, change, at: now)
+        if self.volumes[index].state.disk == .upToDate {
+            self.volumes[index].exposesPeerData = false
+        }
         if GenerationRules.promotionNeedsNew(
             in: self.volumes[index].state,
             forced: forced,
@@ -196,21 +198,33 @@ extension Resource {
         for index in self.volumes.indices { self.volumes[index].discardsData = false }
     }
 
-    /// Answers the pending command when the superblock of the last volume is durable.
+    /// Answers the pending command when the superblocks of all volumes are durable as they are now.
     private mutating func replyWhenPersisted(at now: Instant) {
-        if let last = self.volumes.indices.last {
-            self.replyWhenPersisted(last, at: now)
-        } else {
-            self.finishCommand(.success, at: now)
-        }
+        guard let pending = self.pending else { return }
+        guard !self.volumes.isEmpty else { return self.finishCommand(.success, at: now) }
+        for index in self.volumes.indices { self.owePersisted(index, to: pending.identifier) }
+        self.pending = nil
+        self.beginNextCommand(at: now)
     }
 
     /// Answers the pending command when the superblock of a volume is durable as it is now.
     private mutating func replyWhenPersisted(_ index: UInt16, at now: Instant) {
         guard let pending = self.pending else { return }
-        self.persist(index, then: .reply(command: pending.identifier))
+        self.owePersisted(index, to: pending.identifier)
         self.pending = nil
         self.beginNextCommand(at: now)
+    }
+
+    private mutating func owePersisted(_ index: UInt16, to command: UInt32) {
+        self.superblocksOwed[command, default: 0] += 1
+        self.persist(index, then: .reply(command: command))
+    }
+
+    /// One of the superblocks that a command waits for is durable; the last one answers it.
+    mutating func commandPersisted(_ command: UInt32) {
+        guard let owed = self.superblocksOwed[command] else { return }
+        self.superblocksOwed[command] = owed > 1 ? owed - 1 : nil
+        if owed == 1 { self.actions.append(.reply(command: command, .success)) }
     }
 
     /// One volume cannot be promoted: neither are the others.

@@ -62,7 +62,7 @@ extension Resource {
         }
     }
 
-    /// The own copy is invalidated: no write that is not complete yet may count on it.
+    /// The own copy is invalidated or given up: no write that is not complete yet may count on it.
     mutating func peerBecomesOnlyCopy(_ index: UInt16) {
         var slot = self.transferLog.first
         while slot != Request.none {
@@ -204,8 +204,11 @@ extension Resource {
             self.epochs.completed(epoch: self.requests[slot].epoch)
             self.requests[slot].flags.insert(.completed)
             let outcome = self.outcomeOfWrite(slot)
-            if outcome == nil, !flags.contains(.localDone) {
-                self.volumes[self.requests[slot].client.volume].exposesPeerData = true
+            let index = self.requests[slot].client.volume
+            if outcome == nil, !flags.contains(.localDone),
+                self.volumes[index].state.disk != .upToDate
+            {
+                self.volumes[index].exposesPeerData = true
             }
             self.tellClient(slot, outcome, at: now)
         }
@@ -227,14 +230,17 @@ extension Resource {
         let flags = self.requests[slot].flags
         if flags.contains(.localDone), !flags.contains(.peerIsOnlyCopy) { return nil }
         let peerHasIt = flags.contains(.peerDone) && !flags.contains(.peerFailed)
-        return peerHasIt ? nil : .io
+        let peerCounts = self.volumes[self.requests[slot].client.volume].state.mayReadFromPeer
+        return peerHasIt && peerCounts ? nil : .io
     }
 
     /// Answers the client, or keeps the answer until the generation is durable that makes it safe.
     mutating func tellClient(_ slot: UInt32, _ error: ClientError?, at now: Instant) {
         let client = self.requests[slot].client
         if self.holdsCompletions, client.kind != .read {
-            self.heldCompletions.append(HeldCompletion(identifier: client.identifier, error: error))
+            self.heldCompletions.append(
+                HeldCompletion(volume: client.volume, identifier: client.identifier, error: error)
+            )
             return
         }
         self.actions.append(.complete(request: client.identifier, error))

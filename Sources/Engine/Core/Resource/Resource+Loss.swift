@@ -26,6 +26,7 @@ extension Resource {
         self.handshake = nil
         self.markUnconfirmed()
         for index in self.volumes.indices {
+            self.giveUpIfOutOfDate(index, at: now)
             self.volumes[index].superblock.connectionLost()
             self.volumes[index].bitmapWriter.connectionLost()
             self.volumes[index].handshakeRunning = false
@@ -48,6 +49,15 @@ extension Resource {
             self.isConnectWanted = false
             self.standAlone(at: now)
         }
+    }
+
+    /// The peer is gone that a disk, attached to a Primary, was to be brought up to date from.
+    private mutating func giveUpIfOutOfDate(_ index: UInt16, at now: Instant) {
+        let state = self.volumes[index].state
+        guard state.disk == .negotiating, state.role == .primary,
+            self.volumes[index].exposesPeerData
+        else { return }
+        self.diskIsOutOfDate(index, at: now)
     }
 
     /// Whether both nodes have agreed on the end of the connection, and the peer is to close first.
@@ -93,6 +103,8 @@ extension Resource {
     private mutating func releaseTransferLog(at now: Instant) {
         self.nextHandOver = Request.none
         while let slot = self.transferLog.popFirst(in: &self.requests) {
+            // A target that has ended its resync meanwhile has the same generation without it.
+            self.nameOwnWrites(self.requests[slot].client.volume, at: now)
             self.requests[slot].flags.remove([.inTransferLog, .awaitsPeer])
             self.requests[slot].flags.insert(.peerLost)
             self.finishWrite(slot, at: now)

@@ -21,6 +21,8 @@ enum AfterPersist: BitwiseCopyable {
     case reply(command: UInt32)
     /// The disk may be closed.
     case detach
+    /// The disk has failed, and the superblock says that it lacks writes of the Primary.
+    case giveUpDisk
 }
 
 extension AfterPersist {
@@ -30,7 +32,7 @@ extension AfterPersist {
         case .enterSyncSource, .sendState: self = .nothing
         case .startResyncAsTarget: self = .releasePeerWrites
         case .nothing, .generation, .recordFullSync, .markPeerWrite, .releasePeerWrites, .reply,
-            .detach:
+            .detach, .giveUpDisk:
             break
         }
     }
@@ -79,9 +81,8 @@ extension Resource {
     mutating func persisted(_ index: UInt16, _ step: AfterPersist, at now: Instant) {
         switch step {
         case .nothing: break
-        case .generation:
-            self.generationsPending -= 1
-            if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
+        case .generation: self.generationPersisted(at: now)
+        case .giveUpDisk: self.staleDiskRecorded(index, at: now)
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
         case .recordFullSync: self.recordFullSync(index, at: now)
@@ -89,14 +90,22 @@ extension Resource {
         case .releasePeerWrites: self.releasePeerWrites(index)
         case .sendState: if self.isEstablished { self.sendState(index) }
         case .detach: self.detachAfterMetadata(index, at: now)
-        case .reply(let command): self.actions.append(.reply(command: command, .success))
+        case .reply(let command): self.commandPersisted(command)
         }
+    }
+
+    mutating func generationPersisted(at now: Instant) {
+        self.generationsPending -= 1
+        if self.generationsPending == 0 { self.releaseHeldCompletions(at: now) }
     }
 
     /// The generation is durable: what was done in it may be told, and more may begin.
     private mutating func releaseHeldCompletions(at now: Instant) {
         while let held = self.heldCompletions.popFirst() {
-            self.actions.append(.complete(request: held.identifier, held.error))
+            // The disk may have failed instead of recording the generation.
+            let state = self.volumes[held.volume].state
+            let isKept = state.disk >= .inconsistent || state.mayReadFromPeer
+            self.actions.append(.complete(request: held.identifier, isKept ? held.error : .io))
         }
         self.admitWaiting(at: now)
     }

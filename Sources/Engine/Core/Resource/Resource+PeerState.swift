@@ -85,7 +85,7 @@ extension Resource {
         } else if old.connection == .wfReportParams, next.connection >= .connected {
             self.sendState(index, as: next)
         } else if old.peerDisk <= .failed, report.disk == .negotiating {
-            self.sendGenerations(index)
+            self.sendGenerations(index, self.volumes[index].generationsBeforeRepair)
             self.sendState(index, as: next)
         } else if old.connection >= .connected, report.isOfUnsharedVolume {
             self.sendSizes(index)

@@ -277,6 +277,7 @@ extension Resource {
             self.closeConnection(.networkFailure(.flushFailed), at: now)
         } else if self.isEstablished {
             self.sendBarrierAck(number: epoch.barrier, writes: epoch.writes)
+            self.endResyncsWhoseWritesAreStable(at: now)
         }
         self.retryHeldPeerWrites()
         self.advanceReceivedEpochs(at: now)

@@ -10,7 +10,7 @@ extension Resource {
         let state = self.volumes[index].state
         let view = state.metadataView
         return SuperblockContent(
-            generations: self.volumes[index].generations,
+            generations: self.volumes[index].generationsOnDisk,
             agreedSectors: self.volumes[index].sizes.exposedSectors,
             isConsistent: self.volumes[index].recordedDisk > .inconsistent,
             wasUpToDate: self.volumes[index].recordedDisk > .outdated,

@@ -219,7 +219,7 @@ extension Resource {
         let isLocal = flags.contains(.localDone) && !flags.contains(.peerIsOnlyCopy)
         let peerHasAll =
             flags.contains(.peerDone) && !flags.contains(.peerLost)
-            && self.replicationMode(index) == .data
+            && self.volumes[index].state.mayReadFromPeer
         self.tellClient(slot, isLocal || peerHasAll ? nil : .io, at: now)
         self.requests.release(slot)
         self.admitWaiting(at: now)

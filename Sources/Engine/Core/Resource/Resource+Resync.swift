@@ -85,6 +85,14 @@ extension Resource {
         case .fullSyncRecorded:
             self.volumes[index].needsFullSync = false
             self.persist(index)
+        case .endResyncAsTarget:
+            guard self.volumes[index].isEndingResync, self.volumes[index].awaitsEndingBitmap
+            else { return }
+            self.volumes[index].isEndingResync = false
+            self.endResyncAsTarget(index, at: now)
+        case .recordEndOfResync:
+            self.volumes[index].generationsDuringResync = nil
+            self.persist(index)
         case .detach: self.persist(index, then: .detach)
         }
     }
@@ -123,6 +131,7 @@ extension Resource {
         guard self.volumes[index].outOfSyncBits <= self.volumes[index].failedResyncBlocks else {
             return
         }
+        self.volumes[index].generationsDuringResync = self.volumes[index].generations
         self.volumes[index].generations.finishResyncAsSource()
         self.peerHasOurGenerations(index)
         var change = StateChange(
@@ -132,8 +141,7 @@ extension Resource {
         )
         change.pausedByPeer = report.pausesResync
         self.change(index, change, at: now)
-        self.persist(index)
-        self.writeBitmap(index, then: .nothing, at: now)
+        self.writeBitmap(index, then: .recordEndOfResync, at: now)
     }
 
     /// A resync has ended: both nodes have the same generations, and the next one starts from them
@@ -235,16 +243,37 @@ extension Resource {
     private mutating func beginEndOfResync(_ index: UInt16, at now: Instant) {
         guard !self.volumes[index].isEndingResync else { return }
         self.volumes[index].isEndingResync = true
+        self.volumes[index].endingEpoch = .max
+        self.volumes[index].awaitsEndingBitmap = false
         self.liveness(.pingWanted, at: now)
         self.volumes[index].endingPing = self.pingsSent
     }
 
-    /// P_PING_ACK for ping `number`: resyncs that only waited for it end.
+    /// P_PING_ACK for ping `number`: resyncs that waited for it end when everything is on stable
+    /// storage that has arrived so far.
+    ///
+    /// The blocks of a resync overtake the writes that wait for their epoch, and may be newer than
+    /// those.
     mutating func pingAnswered(_ number: UInt64, at now: Instant) {
         for index in self.volumes.indices
         where self.volumes[index].isEndingResync && self.volumes[index].endingPing <= number {
-            self.volumes[index].isEndingResync = false
-            self.endResyncAsTarget(index, at: now)
+            self.volumes[index].endingPing = .max
+            self.volumes[index].endingEpoch = self.received.indexBehindArrived
+        }
+        self.endResyncsWhoseWritesAreStable(at: now)
+    }
+
+    /// An epoch is on stable storage: resyncs that waited for it end when their bitmap is.
+    ///
+    /// Else a crash could leave bits behind that no resync clears, because the data has one name.
+    mutating func endResyncsWhoseWritesAreStable(at now: Instant) {
+        for index in self.volumes.indices
+        where self.volumes[index].isEndingResync
+            && self.volumes[index].endingEpoch <= self.received.oldest
+        {
+            self.volumes[index].endingEpoch = .max
+            self.volumes[index].awaitsEndingBitmap = true
+            self.writeBitmap(index, then: .endResyncAsTarget, at: now)
         }
     }
 
@@ -262,6 +291,7 @@ extension Resource {
                 role: self.volumes[index].state.role
             )
             self.peerHasOurGenerations(index)
+            self.volumes[index].exposesPeerData = false
         }
         self.change(
             index,
@@ -273,7 +303,6 @@ extension Resource {
             at: now
         )
         self.persist(index, then: .sendState)
-        self.writeBitmap(index, then: .nothing, at: now)
     }
 
     /// A resync that ended or was aborted leaves nothing behind.
@@ -311,6 +340,9 @@ enum AfterBitmap: Hashable, BitwiseCopyable {
     case nameResync
     case enterSyncSource
     case awaitSyncUUID
+    case endResyncAsTarget
+    /// The superblock of the source may say that the resync has ended.
+    case recordEndOfResync
     /// The node becomes Secondary on this command.
     case demotion(command: UInt32)
     /// A write of the peer, whose only other copy is here, may reach the disk.
@@ -326,9 +358,11 @@ extension AfterBitmap {
     mutating func connectionLost() {
         switch self {
         case .sendBitmapAsSource, .sendBitmapAsTarget, .nameResync, .enterSyncSource,
-            .awaitSyncUUID:
+            .awaitSyncUUID, .endResyncAsTarget:
             self = .nothing
-        case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded: break
+        case .nothing, .activityLog, .demotion, .peerWrite, .detach, .fullSyncRecorded,
+            .recordEndOfResync:
+            break
         }
     }
 }

@@ -47,6 +47,7 @@ extension Resource {
             if new.connection >= .connected { self.sendGenerations(index) }
         }
         if new.disk > .negotiating { self.volumes[index].recordedDisk = new.disk }
+        if new.disk == .upToDate { self.volumes[index].staleGeneration = .empty }
         if old.metadataView != new.metadataView, new.disk > .negotiating { self.persist(index) }
         if new.disk == .failed, old.disk != .failed {
             // Before anything that the own disk lacks: the peer then keeps account of it.
@@ -54,7 +55,12 @@ extension Resource {
             if old.disk > .negotiating {
                 self.volumes[index].exposedGeneration = self.volumes[index].generations.current
             }
-            self.beginDetach(index, at: now)
+            self.peerBecomesOnlyCopy(index)
+            if self.leavesPeerAlone(index, from: old) {
+                self.recordStaleDisk(index, at: now)
+            } else {
+                self.beginDetach(index, at: now)
+            }
         }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
@@ -149,9 +155,42 @@ extension Resource {
         guard self.volumes[index].hasDisk else { return }
         self.volumes[index].lastError = result
         guard self.volumes[index].state.disk != .failed else {
+            if self.volumes[index].metadataFailed, !self.volumes[index].isDetaching {
+                return self.beginDetach(index, at: now)
+            }
             return self.failFlushWaiters(index, at: now)
         }
         self.change(index, StateChange(disk: .failed), at: now)
+    }
+
+    /// Whether the application of this Primary goes on with the peer's disk after an error of its
+    /// own.
+    private func leavesPeerAlone(_ index: UInt16, from old: VolumeState) -> Bool {
+        let volume = self.volumes[index].state
+        return old.disk == .upToDate && self.volumes[index].lastError != nil
+            && volume.role == .primary && volume.mayReadFromPeer
+    }
+
+    /// A disk has failed that the peer's disk takes the place of: its superblock says Inconsistent
+    /// before any write completes that it lacks.
+    ///
+    /// The connection may be lost before the peer hears of the failure. Without the mark the disk,
+    /// attached again later, would look like the one of a crashed Primary, and win.
+    private mutating func recordStaleDisk(_ index: UInt16, at now: Instant) {
+        self.volumes[index].recordedDisk = .inconsistent
+        self.volumes[index].staleGeneration = self.volumes[index].generations.current
+        if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
+        self.generationsPending += 1
+        self.persist(index, then: .giveUpDisk)
+    }
+
+    /// The superblock says what it can of a failed disk.
+    mutating func staleDiskRecorded(_ index: UInt16, at now: Instant) {
+        self.generationPersisted(at: now)
+        guard self.volumes.contains(index), self.volumes[index].hasDisk,
+            self.volumes[index].state.disk == .failed, !self.volumes[index].isDetaching
+        else { return }
+        self.beginDetach(index, at: now)
     }
 
     /// Waits for what is in flight on the disk, then closes it.

@@ -62,6 +62,10 @@ extension Resource {
         load: (UnsafeMutableBufferPointer<UInt64>) -> Void
     ) {
         swap(&self.actions, &actions)
+        var found = found
+        if found.generations.current.names(self.volumes[index].staleGeneration) {
+            found.isConsistent = false
+        }
         let sectors = self.sectorsAtAttach(index, found)
         self.volumes[index].sizes.diskSectors = found.diskSectors
         self.volumes[index].sizes.userSectors = self.volumes[index].parameters.userSectors
@@ -69,6 +73,7 @@ extension Resource {
         // A Primary that was killed comes back as a Secondary, and says so in bit 0.
         self.volumes[index].generations = found.generations
         self.volumes[index].generations.mark(for: self.role)
+        self.volumes[index].generationsDuringResync = nil
         self.volumes[index].crashedPrimary = found.crashedPrimary
         self.volumes[index].hasDisk = true
         self.volumes[index].lastError = nil
@@ -96,7 +101,7 @@ extension Resource {
 
     /// The sectors there are for a volume, if its consistent data does not fit any more: such a
     /// disk is not to be attached; nil if it may be.
-    package func roomIfTooSmall(_ index: UInt16, _ found: Attachment) -> UInt64? {
+    func roomIfTooSmall(_ index: UInt16, _ found: Attachment) -> UInt64? {
         let room = self.sectorsAtAttach(index, found)
         return found.isConsistent && room < found.agreedSectors ? room : nil
     }
@@ -177,6 +182,12 @@ extension Resource {
     /// The error of a disk that is older than what the application has seen: ESTALE.
     private static var staleFileHandle: Int32 { 116 }
 
+    /// A disk lacks what the application of this Primary was told, and there is no peer to ask.
+    mutating func diskIsOutOfDate(_ index: UInt16, at now: Instant) {
+        self.volumes[index].diskEnd = .outOfDate
+        self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
+    }
+
     private mutating func enterAttachedState(
         _ index: UInt16,
         _ found: StateContext.AttachedDisks,
@@ -187,8 +198,7 @@ extension Resource {
                 self.volumes[index].state.role == .secondary
                     || !self.volumes[index].exposesPeerData
             else {
-                self.volumes[index].diskEnd = .outOfDate
-                return self.diskFailed(index, .failure(errno: Self.staleFileHandle), at: now)
+                return self.diskIsOutOfDate(index, at: now)
             }
             self.change(
                 index,

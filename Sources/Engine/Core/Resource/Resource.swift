@@ -75,6 +75,9 @@ package struct Resource: ~Copyable {
     // Administration
     var pending: PendingCommand?
     var waitingCommands: [(UInt32, ResourceCommand)] = []
+    /// Commands that are done, by how many superblocks have yet to become durable before the
+    /// answer.
+    var superblocksOwed: [UInt32: Int] = [:]
     var demotionStepsPending = 0
     /// A write of the application has begun since a demotion's flushes did.
     var hasWrittenDuringDemotion = false
@@ -272,6 +275,7 @@ package enum Link: Hashable, Sendable, BitwiseCopyable {
 
 /// A request that is done, and that the client may not hear of yet.
 struct HeldCompletion: BitwiseCopyable {
+    var volume: UInt16
     var identifier: UInt32
     var error: ClientError?
 }

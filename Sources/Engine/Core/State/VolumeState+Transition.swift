@@ -41,9 +41,8 @@ extension VolumeState {
 
     private func diskFault(to new: VolumeState) -> StateChangeCode? {
         if self.disk == .diskless, new.disk > .attaching { return .isDiskless }
-        if new.disk == .outdated, self.disk < .outdated, self.disk != .attaching {
-            return .lowerThanOutdated
-        }
+        // A disk that is being attached may turn out to be Inconsistent.
+        if new.disk == .outdated, self.disk < .outdated { return .lowerThanOutdated }
         return nil
     }
 

@@ -22,7 +22,7 @@ struct SuperblockWriter: ~Copyable {
         self.wanted += 1
         switch step {
         case .nothing: break
-        case .generation, .enterSyncSource, .startResyncAsTarget, .recordFullSync,
+        case .generation, .giveUpDisk, .enterSyncSource, .startResyncAsTarget, .recordFullSync,
             .markPeerWrite, .releasePeerWrites, .sendState, .reply, .detach:
             self.waiters.append(Waiter(number: self.wanted, step: step))
         }

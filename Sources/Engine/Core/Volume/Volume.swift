@@ -36,6 +36,8 @@ struct Volume: ~Copyable {
     var parameters = DiskParameters()
     var state = VolumeState()
     var generations = Generations()
+    /// Those of a resync that this node was the source of, until its end is in the bitmap on disk.
+    var generationsDuringResync: Generations?
     var sizes = VolumeSizes()
     var statistics = VolumeStatistics()
 
@@ -69,7 +71,7 @@ struct Volume: ~Copyable {
     /// Whoever attached the disk has not been told what came of it.
     var awaitsAttach = false
     /// The disk is given up because of an error: nothing becomes stable on it any more.
-    var isLost: Bool { self.isDetaching && self.lastError != nil }
+    var isLost: Bool { self.state.disk == .failed && self.lastError != nil }
     /// The last flush of a disk that is given up without an error has been asked for.
     var hasDetachFlush = false
     /// This node went down while Primary and has not met its peer since.
@@ -91,6 +93,9 @@ struct Volume: ~Copyable {
     var exposedGeneration = GenerationID.empty
     /// The application was told of writes that the own disk, present or not, does not have.
     var exposesPeerData = false
+    /// The generation of the own disk when it failed and the peer's took its place; it may lack
+    /// writes of it.
+    var staleGeneration = GenerationID.empty
 
     // Peer
     /// The last number of the sequence that writes and acknowledgements to the peer share.
@@ -128,8 +133,12 @@ struct Volume: ~Copyable {
     /// Whether blocks are being asked for.
     var isWalking = false
     var isEndingResync = false
-    /// The ping whose answer ends the resync.
+    /// The ping whose answer says that the source has seen everything.
     var endingPing: UInt64 = 0
+    /// The oldest epoch of the peer's writes that need not be stable before the resync ends.
+    var endingEpoch: UInt64 = 0
+    /// Only the bitmap is to be written before the resync ends.
+    var awaitsEndingBitmap = false
     /// P_SYNC_UUID that came while all bits were still being written.
     var earlySyncUUID: GenerationID?
 
@@ -296,6 +305,17 @@ struct Volume: ~Copyable {
             walk.next(in: bitmap, at: now) { own.overlaps($0) || peer.overlaps($0) }
         case .none: .wait
         }
+    }
+
+    /// What the superblock has to say: that a resync has ended no earlier than the bitmap does.
+    ///
+    /// Else a crash could leave bits behind that no resync clears, because the data has one name.
+    var generationsOnDisk: Generations {
+        guard var former = self.generationsDuringResync, self.generations.bitmap.isEmpty,
+            former.current.names(self.generations.current)
+        else { return self.generations }
+        former.current = self.generations.current
+        return former
     }
 
     /// The disk is closed: nothing in memory speaks of it any more.

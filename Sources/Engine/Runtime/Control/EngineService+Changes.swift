@@ -84,8 +84,6 @@ extension EngineService {
             return stream.refuse(.invalidRequest, problem)
         }
         let index: Int?? = self.ask { loop, done in
-            // Of a command that got no answer in time.
-            if let stale = loop.resourceIndex(name) { _ = loop.removeResource(stale) }
             done(
                 loop.addResource(
                     name: name,
@@ -131,7 +129,7 @@ extension EngineService {
     func takeDown(_ name: String, _ stream: ResponseStream<EngineControl>) -> Bool {
         guard let resource = self.resource(name) else { return true }
         let index = resource.index
-        let code: StateChangeCode? = self.ask { loop, done in
+        let code: StateChangeCode? = self.ask(for: stream) { loop, done in
             loop.command(index, .down) { done($0) }
         }
         guard let code, code.isSuccess else {

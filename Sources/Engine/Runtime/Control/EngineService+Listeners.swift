@@ -31,7 +31,7 @@ extension EngineService {
         }
         let wanted = addresses
         let problem: String?? = self.ask { loop, done in done(loop.listenForClients(on: wanted)) }
-        guard let problem else { return self.unanswered }
+        guard let problem else { return Self.unanswered }
         return problem
     }
 

@@ -216,7 +216,7 @@ extension EngineService {
     ) {
         guard let resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
         let index = resource.index
-        let code: StateChangeCode? = self.ask { loop, done in
+        let code: StateChangeCode? = self.ask(for: stream) { loop, done in
             loop.command(index, command) { done($0) }
         }
         let isFirstPromotion =

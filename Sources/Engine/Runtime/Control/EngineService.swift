@@ -20,17 +20,10 @@ package final class EngineService: Sendable {
     ///
     /// Never while a command waits for anything but the loop; taken behind the lock of a resource.
     let shared = Guarded<Void>(())
-    private let answerSeconds: Int
     package let events = EventHub()
 
     /// Creates the service of a running loop.
-    ///
-    /// - Parameter answerSeconds: how long the loop may take for an answer. Commands have deadlines
-    ///   of their own; this one is for a loop that has ended, or that a system call keeps busy.
-    package init(_ handle: LoopHandle<EngineLoop>, answerSeconds: Int = 60) {
-        self.handle = handle
-        self.answerSeconds = answerSeconds
-    }
+    package init(_ handle: LoopHandle<EngineLoop>) { self.handle = handle }
 
     /// Answers one request.
     package func answer(_ request: EngineRequest, _ stream: ResponseStream<EngineControl>) {
@@ -44,14 +37,14 @@ package final class EngineService: Sendable {
             guard let name = self.resourceName(of: request) else {
                 return self.change(request, stream)
             }
-            self.changes.withLock(name) { self.change(request, stream) }
+            self.changes.withLock(name, while: { stream.isOpen }) { self.change(request, stream) }
         }
     }
 
     private func downAll(_ stream: ResponseStream<EngineControl>) {
         for resource in self.allResources {
             var isDown = false
-            self.changes.withLock(resource.name) {
+            self.changes.withLock(resource.name, while: { stream.isOpen }) {
                 isDown = self.takeDown(resource.name, stream)
             }
             guard isDown else { return }
@@ -85,34 +78,41 @@ package final class EngineService: Sendable {
 
     // MARK: The loop
 
-    /// Runs `body` on the loop's thread and waits for what it passes on.
-    func ask<Answer: Sendable>(
+    /// Runs `body` on the loop's thread and waits for what it passes on, however long that takes.
+    ///
+    /// The result is nil if the loop ends first, or lets go of the answer's closure without a call.
+    /// With a `stream`, also if its client goes away: only for what nothing has to be done after.
+    package func ask<Answer: Sendable>(
+        for stream: ResponseStream<EngineControl>? = nil,
         _ body: @escaping @Sendable (EngineLoop, @escaping @Sendable (Answer) -> Void) -> Void
     ) -> Answer? {
-        let semaphore = DispatchSemaphore(value: 0)
         let box = AnswerBox<Answer>()
-        let isPosted = self.handle.perform { loop in
-            body(loop) { answer in
-                box.value.withLock { $0 = answer }
-                semaphore.signal()
-            }
-        }
+        let isPosted = self.post(body, answering: box)
         guard isPosted else { return nil }
-        guard semaphore.wait(timeout: .now() + .seconds(self.answerSeconds)) == .success else {
-            return nil
+        while box.isSettled.wait(timeout: .now() + .seconds(1)) == .timedOut {
+            if let stream, !stream.isOpen { return nil }
         }
         return box.value.withLock { $0 }
     }
 
-    /// What a request is told for which ``ask(_:)`` got no answer.
-    var unanswered: String {
-        "the engine did not answer within \(self.answerSeconds) s, or it is stopping; it may still "
-            + "do what was asked: look at 'bsradm status' before trying again"
+    private func post<Answer: Sendable>(
+        _ body: @escaping @Sendable (EngineLoop, @escaping @Sendable (Answer) -> Void) -> Void,
+        answering box: AnswerBox<Answer>
+    ) -> Bool {
+        let promise = AnswerPromise(box)
+        return self.handle.perform { loop in
+            body(loop) { promise.keep($0) }
+        }
     }
 
+    /// Says that ``ask(for:_:)`` got no answer.
     func refuseUnanswered(_ stream: ResponseStream<EngineControl>) {
-        stream.finish(.failed, [self.unanswered])
+        stream.finish(.failed, [Self.unanswered])
     }
+
+    static let unanswered =
+        "the engine is stopping and has not finished this; part of it may be done: when the engine "
+        + "runs again, look at 'bsradm status'"
 
     func snapshot(_ resource: ConfiguredResource) -> ResourceSnapshot? {
         let index = resource.index
@@ -224,6 +224,23 @@ package final class EngineService: Sendable {
     }
 }
 
-final class AnswerBox<Answer: Sendable>: Sendable {
+/// Where a thread waits for an answer of the loop.
+private final class AnswerBox<Answer: Sendable>: Sendable {
     let value = Guarded<Answer?>(nil)
+    /// Signalled when there is an answer, and when there will be none.
+    let isSettled = DispatchSemaphore(value: 0)
+}
+
+/// What the loop holds of an answer it owes; letting go of it ends the wait.
+private final class AnswerPromise<Answer: Sendable>: Sendable {
+    private let box: AnswerBox<Answer>
+
+    init(_ box: AnswerBox<Answer>) { self.box = box }
+
+    deinit { self.box.isSettled.signal() }
+
+    func keep(_ answer: Answer) {
+        self.box.value.withLock { $0 = answer }
+        self.box.isSettled.signal()
+    }
 }

@@ -10,9 +10,14 @@ final class ResourceLocks: @unchecked Sendable {
     private var busy: Set<String> = []
 
     /// Runs `body` when no other change of the resource `name` is under way.
-    func withLock(_ name: String, _ body: () -> Void) {
+    ///
+    /// Not at all if `isWanted`, asked once a second, is false before that.
+    func withLock(_ name: String, while isWanted: () -> Bool, _ body: () -> Void) {
         self.condition.lock()
-        while self.busy.contains(name) { self.condition.wait() }
+        while self.busy.contains(name) {
+            let isSignalled = self.condition.wait(until: Date() + 1)
+            guard isSignalled || isWanted() else { return self.condition.unlock() }
+        }
         self.busy.insert(name)
         self.condition.unlock()
         body()
