@@ -32,11 +32,13 @@ extension VolumeState {
         case .diskless, .failed, .inconsistent, .outdated, .unknown, .consistent, .upToDate: break
         }
         switch self.connection {
+        // The full resync has a name already that stands for the data as it was.
+        case .startingSyncS: return .held
         case .wfBitMapT, .wfSyncUUID: return .held
         case .wfBitMapS: return agreedVersion < 96 ? .held : .accepted
         case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
-            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncS,
-            .startingSyncT, .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS,
+            .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncT,
+            .syncSource, .syncTarget, .verifyS, .verifyT, .pausedSyncS,
             .pausedSyncT, .ahead, .behind:
             return .accepted
         }
