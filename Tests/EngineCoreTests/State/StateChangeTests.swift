@@ -268,7 +268,7 @@ import Wire
     @Test func `requests wait in the states where they cannot be placed`() {
         for connection in ConnectionCode.allCases {
             let state = VolumeState(role: .primary, connection: connection, disk: .upToDate)
-            let waits = connection == .wfBitMapT || connection == .wfSyncUUID
+            let waits = [.startingSyncS, .wfBitMapT, .wfSyncUUID].contains(connection)
             #expect((state.admission(agreedVersion: 96) == .held) == waits)
             let old = waits || connection == .wfBitMapS
             #expect((state.admission(agreedVersion: 95) == .held) == old)
