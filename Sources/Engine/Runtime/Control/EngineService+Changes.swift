@@ -277,7 +277,7 @@ extension EngineService {
 
     /// Why the first of `options` that is not built cannot be used; nil if all can.
     static func refusal(_ options: [OptionText], _ section: OptionSection) -> String? {
-        OptionTable.refusal(of: options.pairs, in: section)
+        OptionTable.refusals(of: options.pairs, in: section).first
     }
 
     /// Logs which of `options` nothing depends on yet.
