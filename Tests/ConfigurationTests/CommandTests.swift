@@ -54,6 +54,19 @@ struct CommandTests {
     }
 
     @Test
+    func `names the host that a resource has no section for`() throws {
+        #expect(throws: UsageError.self) { try self.lines(.up, ["mesh"], node: "zz") }
+        do {
+            _ = try self.lines(.up, ["mesh"], node: "zz")
+        } catch let error as UsageError {
+            #expect(
+                error.message == "'mesh' not defined in your config (for this host). "
+                    + "It has no section for 'zz'."
+            )
+        }
+    }
+
+    @Test
     func `a volume without a disk is passed over, or refused when named`() throws {
         #expect(try self.lines(.attach, ["mesh"], node: "gamma").count == 2)
         #expect(throws: UsageError.self) {

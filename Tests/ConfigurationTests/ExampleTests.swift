@@ -15,7 +15,7 @@ struct ExampleTests {
         let views = try TargetFinder(configuration, on: NodeIdentity(name: node)).views()
         #expect(!views.isEmpty)
         for view in views {
-            #expect(view.refusal == nil, "\(view.resource.name)")
+            #expect(view.refusals == [], "\(view.resource.name)")
             #expect(view.optionsWithoutEffect == [], "\(view.resource.name)")
         }
         for relay in try configuration.relayConnections(on: node) {

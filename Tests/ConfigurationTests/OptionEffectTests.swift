@@ -11,7 +11,7 @@ struct OptionEffectTests {
             for sample in entry.samples {
                 guard let value = try? entry.value(of: sample) else { continue }
                 let options = [(name: entry.name, value: sample)]
-                let refusal = OptionTable.refusal(of: options, in: entry.section)
+                let refusal = OptionTable.refusals(of: options, in: entry.section).first
                 let named = OptionTable.withoutEffect(options, in: entry.section)
                 let isDefault = value == entry.defaultValue
                 switch entry.effect {
@@ -63,10 +63,21 @@ struct OptionEffectTests {
                 + twoNodes("", name: "s").replacing("minor 1", with: "minor 2")
                 .replacing("/dev/a", with: "/dev/b").replacing("7789", with: "7790")
         }
-        let refusal = try Self.view(text).refusal
+        let refusal = try Self.view(text).refusals.first
         let expected =
             lines.contains("resync-after") ? "resync-after 2 is not supported yet" : problem
         #expect(refusal?.hasPrefix(expected) == true, "\(refusal ?? "none")")
+    }
+
+    @Test
+    func `up names all that is not built at once`() throws {
+        let text = twoNodes(
+            "net { data-integrity-alg crc32c; verify-alg crc32c; } disk { disk-timeout 10; }"
+        )
+        #expect(
+            try Self.view(text).refusals.map { $0.prefix { $0 != " " } }.sorted()
+                == ["data-integrity-alg", "disk-timeout", "verify-alg"]
+        )
     }
 
     @Test
@@ -77,9 +88,9 @@ struct OptionEffectTests {
             on beta { node-id 1; address 10.0.0.2:7789; } }
             """
         #expect(
-            try Self.view(text).refusal == "target-only yes is not supported yet; leave it out"
+            try Self.view(text).refusals == ["target-only yes is not supported yet; leave it out"]
         )
-        #expect(try Self.view(text, on: "beta").refusal == nil)
+        #expect(try Self.view(text, on: "beta").refusals == [])
         let misplaced = text.replacing("target-only yes", with: "nbd-listen \"127.0.0.1:1\"")
         #expect(try Self.view(misplaced).optionsWithoutEffect == ["nbd-listen"])
     }
@@ -96,7 +107,7 @@ struct OptionEffectTests {
                 """
             )
         )
-        #expect(view.refusal == nil)
+        #expect(view.refusals == [])
         #expect(
             OptionTable.notice(view.optionsWithoutEffect + ["tcp-cork"], of: "r")
                 == "resource r: accepted, without effect yet: cpu-mask, on-io-error, tcp-cork, "

@@ -14,8 +14,7 @@ import Testing
         defer { site.stop() }
         var client = try site.promotingClient()
         #expect(try client.nextReply(until: .after(.milliseconds(2500))) == nil)
-        site.disk.release()
-        _ = site.node.handle?.perform { _ in }
+        site.letGo()
         let reply = try #require(try client.nextReply(until: .after(.seconds(20))))
         #expect(reply.code == .success, "\(reply.texts)")
     }
@@ -36,7 +35,7 @@ import Testing
         #expect(site.server.stop())
     }
 
-    @Test func `a client that goes away while its command waits holds up no other`() throws {
+    @Test func `a command whose client goes away keeps its resource until it is over`() throws {
         let site = try HeldSite()
         defer { site.stop() }
         do {
@@ -44,12 +43,38 @@ import Testing
             _ = consume client
         }
         var other = try ControlClient<EngineControl>(path: site.server.path)
-        let reply = try other.call(
-            .disconnect(PeerAddress("r0", 1), force: false),
-            within: .seconds(20)
-        )
+        try other.send(.disconnect(PeerAddress("r0", 1), force: false))
+        #expect(try other.nextReply(until: .after(.milliseconds(2500))) == nil)
+        site.letGo()
+        let reply = try #require(try other.nextReply(until: .after(.seconds(20))))
         #expect(reply.isLast)
-        #expect(site.disk.heldCount == 1)
+    }
+
+    @Test func `a resource is taken down to the end though who asked for it is gone`() throws {
+        let site = try HeldSite()
+        defer { site.stop() }
+        var first = try ControlClient<EngineControl>(path: site.server.path)
+        let promoted = try first.call(.primary(resource: "r0", force: true))
+        try #require(promoted.code == .success, "\(promoted.texts)")
+        do {
+            site.disk.hold()
+            var client = try ControlClient<EngineControl>(path: site.server.path)
+            try client.send(.down(resource: "r0"))
+            try #require(waitUntil(within: .seconds(20)) { site.disk.heldCount > 0 })
+        }
+        // One compares, one adds: neither may find the resource that is on its way out.
+        var comparing = try ControlClient<EngineControl>(path: site.server.path)
+        try comparing.send(.configuration(resource: "r0"))
+        try first.send(.newMinor(resource: "r0", minor: 1, volume: 0, options: []))
+        #expect(try comparing.nextReply(until: .after(.milliseconds(2500))) == nil)
+        #expect(try first.nextReply(until: .after(.milliseconds(10))) == nil)
+        site.letGo()
+        let shown = try comparing.nextReply(until: .after(.seconds(20)))
+        #expect(shown?.code == .failure(.resourceUnknown), "\(shown as Any)")
+        let added = try first.nextReply(until: .after(.seconds(20)))
+        #expect(added?.code == .failure(.resourceUnknown), "\(added as Any)")
+        let index: Int? = site.node.ask { loop, done in done(loop.resourceIndex("r0")) }
+        #expect(index == nil)
     }
 
     @Test func `an answer that the loop lets go of ends the wait`() throws {
@@ -100,6 +125,12 @@ private struct HeldSite {
         try client.send(.primary(resource: "r0", force: true))
         try #require(waitUntil(within: .seconds(20)) { self.disk.heldCount > 0 })
         return client
+    }
+
+    /// The disk gets done.
+    func letGo() {
+        self.disk.release()
+        _ = self.node.handle?.perform { _ in }
     }
 
     func stop() {

@@ -152,7 +152,8 @@ import Testing
             refused.errors.contains("(-12) Device is held open by someone"),
             "\(refused.errors)"
         )
-        try sites.run("bsrsetup", .alpha, "secondary r0 --force")
+        #expect(refused.errors.contains("bsradm secondary --force r0"), "\(refused.errors)")
+        try sites.run("bsradm", .alpha, "secondary --force r0")
         try sites.run("bsradm", .beta, "primary r0")
         try client.kill()
     }

@@ -33,6 +33,49 @@ import Testing
         try sites.run("bsradm", .alpha, "up r0")
     }
 
+    @Test("attaching a disk that lacks what the application has seen says what to do")
+    func outdatedDisk() throws {
+        let sites = try TwoSites()
+        try sites.replicate()
+        try sites.run("bsradm", .alpha, "detach r0")
+        let written = try Tool.qemuIO.run([
+            "-f", "raw", "-c", "write -P 7 0 64k", sites.uri(.alpha),
+        ])
+        #expect(written.exitCode == 0, "\(written.everything)")
+        try sites.engine(.beta).kill()
+        let waited = try sites.tool("bsradm", .alpha, "disconnect r0 --force")
+        #expect(waited.exitCode == 0, "\(waited.everything)")
+        let refused = try sites.tool("bsradm", .alpha, "attach r0")
+        #expect(refused.exitCode == 10)
+        for part in ["(150)", "newer data", "bsradm connect r0", "bsradm secondary r0"] {
+            #expect(refused.errors.contains(part), "\(refused.errors)")
+        }
+        try sites.run("bsradm", .alpha, "secondary r0")
+        try sites.run("bsradm", .alpha, "attach r0/0")
+    }
+
+    @Test("metadata that is not found is no reason to make new one over data")
+    func truncatedDisk() throws {
+        let sites = try TwoSites()
+        try sites.bringUp()
+        try sites.run("bsradm", .alpha, "detach r0")
+        let disk = sites.disk(.alpha)
+        truncate(disk, 8 << 20)
+        let refused = try sites.tool("bsradm", .alpha, "attach r0")
+        #expect(refused.exitCode != 0)
+        #expect(refused.errors.contains("found on \(disk)"), "\(refused.errors)")
+        #expect(
+            refused.errors.contains("if it held data, do not: check its size"),
+            "\(refused.errors)"
+        )
+        let attached = try sites.tool("bsrsetup", .alpha, "attach 1 \(disk) \(disk) internal")
+        #expect(attached.exitCode == 10)
+        #expect(
+            attached.errors.contains("if it held data, do not: check its size"),
+            "\(attached.errors)"
+        )
+    }
+
     @Test(
         "TOOL-06 what is not supported yet is refused by up, and named",
         arguments: [

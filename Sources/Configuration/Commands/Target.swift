@@ -105,9 +105,13 @@ package struct TargetFinder {
             throw UsageError("no device with minor number \(minor) in your config (for this host).")
         }
         let (name, peer, volume) = self.parts(of: word)
-        guard let resource = self.configuration.resource(named: name),
-            let view = try self.view(resource)
-        else { throw UsageError("'\(name)' not defined in your config (for this host).") }
+        let undefined = "'\(name)' not defined in your config (for this host)."
+        guard let resource = self.configuration.resource(named: name) else {
+            throw UsageError(undefined)
+        }
+        guard let view = try self.view(resource) else {
+            throw UsageError("\(undefined) It has no section for '\(self.node.name)'.")
+        }
         if view.isStacked {
             throw UsageError("'\(name)' is stacked; stacked resources can not be run.")
         }

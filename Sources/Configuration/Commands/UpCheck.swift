@@ -1,26 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension NodeView {
-    /// Why the engine would not bring the resource up on this node; nil if nothing speaks against
-    /// it.
+    /// Why the engine would not bring the resource up on this node, all reasons; none if nothing
+    /// speaks against it.
     ///
     /// `up` and `adjust` look before they change anything. The engine refuses the same options by
     /// itself, those of the node excepted, which it never sees.
-    package var refusal: String? {
+    package var refusals: [String] {
+        var problems: [String] = []
         for (section, list) in self.optionLists {
-            if let problem = OptionTable.refusal(of: list.pairs, in: section) { return problem }
+            for problem in OptionTable.refusals(of: list.pairs, in: section)
+            where !problems.contains(problem) {
+                problems.append(problem)
+            }
         }
         if self.peers.count > 1 {
             let names = self.peers.map { $0.names.first ?? "node \($0.nodeID)" }
-            return
+            problems.append(
                 "it has \(self.peers.count) peers (\(names.joined(separator: ", "))); a resource "
-                + "of more than two nodes is not supported yet"
+                    + "of more than two nodes is not supported yet"
+            )
         }
         if let peer = self.peers.first(where: { $0.routes.count > 1 }) {
-            return "the connection to \(peer.names.first ?? "node \(peer.nodeID)") has "
-                + "\(peer.routes.count) paths; more than one is not supported yet"
+            problems.append(
+                "the connection to \(peer.names.first ?? "node \(peer.nodeID)") has "
+                    + "\(peer.routes.count) paths; more than one is not supported yet"
+            )
         }
-        return nil
+        return problems
     }
 
     /// The names of the options that are set to something that nothing depends on yet.
@@ -56,7 +63,9 @@ extension NodeView {
 extension RelayConnection {
     /// Why the relay would not bring the connection up; nil if nothing speaks against it.
     package var refusal: String? {
-        if let problem = OptionTable.refusal(of: self.settings.options.pairs, in: .proxy) {
+        if let problem = OptionTable.refusals(of: self.settings.options.pairs, in: .proxy)
+            .first
+        {
             return problem
         }
         guard let line = self.settings.plugins.first(where: { $0.words.first == "crypto" }) else {

@@ -14,22 +14,21 @@ package enum OptionEffect: Hashable, Sendable {
 }
 
 extension OptionTable {
-    /// Why the first of `options` that is not built cannot be used; nil if all can.
+    /// Why those of `options` that are not built cannot be used, a sentence for each.
     ///
     /// Options that the section does not know, and values that it refuses, are others' business.
-    package static func refusal(
+    package static func refusals(
         of options: [(name: String, value: String)],
         in section: OptionSection
-    ) -> String? {
-        for (name, text) in options {
+    ) -> [String] {
+        options.compactMap { name, text in
             guard let entry = Self.find(name, in: section), let value = entry.checked(text),
                 case .refused(let except, _) = entry.effect, value != entry.defaultValue,
                 !except.contains(where: { entry.checked($0) == value })
-            else { continue }
+            else { return nil }
             let choice = except.first { !$0.isEmpty }.map { "use \($0), or leave it out" }
             return "\(name) \(text) is not supported yet; \(choice ?? "leave it out")"
         }
-        return nil
     }
 
     /// The names of `options` that are set to something that nothing depends on yet, in order.

@@ -268,8 +268,9 @@ extension EngineLoop {
         } catch {
             throw AttachFailure(
                 code: 119,
-                text: "No valid meta-data signature found on \(path): \(error); "
-                    + "create it with: bsradm create-md"
+                text: "No valid meta-data signature found on \(path): \(error); for a new disk, "
+                    + "run: bsradm create-md \(self.resource(owner.resource).pointee.name); if it "
+                    + "held data, do not: check its size"
             )
         }
         guard let stored = progress.stored, case .v09(let superblock) = stored.superblock,
@@ -355,14 +356,27 @@ extension EngineLoop {
         switch result {
         case .success: reply?(nil)
         case .failure(let number):
-            let path = self.files(index, volume)?.dataPath ?? "the disk"
-            reply?(
-                AttachFailure(
-                    code: 118,
-                    text: "\(path) was given up while it was attached: \(Errno(number))"
-                )
+            reply?(self.failureOfAttach(index, volume, number))
+        }
+    }
+
+    private func failureOfAttach(_ index: Int, _ volume: UInt16, _ number: Int32) -> AttachFailure {
+        let resource = self.resource(index)
+        let path = self.files(index, volume)?.dataPath ?? "the disk"
+        let snapshot = resource.pointee.core.volumeSnapshot(volume)
+        guard snapshot.diskEnd == .outOfDate else {
+            return AttachFailure(
+                code: 118,
+                text: "\(path) was given up while it was attached: \(Errno(number))"
             )
         }
+        let name = resource.pointee.name
+        return AttachFailure(
+            code: 150,
+            text: "\(path): \(DiskEnd.outOfDate.text); connect the peer first: bsradm connect "
+                + "\(name); or, to go on with what the disk has: bsradm secondary \(name), then "
+                + "bsradm attach \(name)/\(snapshot.number)"
+        )
     }
 
     private func interpose(_ files: (data: FileID, metadata: FileID), _ request: AttachRequest) {

@@ -71,9 +71,9 @@ extension EngineLoop {
         return volume
     }
 
-    /// Removes a Diskless volume.
+    /// Removes a Diskless, Secondary volume.
     ///
-    /// False if it has a disk or is in use.
+    /// False if it has a disk, is Primary or is in use, or if anything that has begun is about it.
     package func removeVolume(_ index: Int, _ volume: UInt16) -> Bool {
         let isRemoved = self.resource(index).pointee.core.removeVolume(volume)
         self.refreshDirectory()

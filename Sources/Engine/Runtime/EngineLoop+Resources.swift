@@ -96,7 +96,8 @@ extension EngineLoop {
         self.log.warn("resource \(resource.pointee.name): StandAlone: \(reason)")
     }
 
-    /// Tells the core whether a client uses the volume.
+    /// Tells the core whether a client uses the volume: until its last request is over, even if it
+    /// is gone.
     func updateInUse(_ index: Int, _ volume: UInt16) {
         guard self.state.pointee.resources.contains(index) else { return }
         var isInUse = false
@@ -104,7 +105,7 @@ extension EngineLoop {
         where self.state.pointee.clients.contains(client) {
             let client = self.client(client)
             if client.pointee.resource == index, client.pointee.volume == volume,
-                client.pointee.session.grantedExport != nil, !client.pointee.isFinished
+                !client.pointee.isFinished
             {
                 isInUse = true
             }

@@ -152,9 +152,11 @@ struct Administrator {
 
     /// Refuses what the engine would refuse half-way, and names what has no effect yet.
     private func check(_ target: Target) throws(UsageError) {
-        if let problem = target.view.refusal {
+        let problems = target.view.refusals
+        if !problems.isEmpty {
             throw UsageError(
-                "\(target.name): \(problem); nothing of it was changed",
+                problems.map { "\(target.name): \($0)" }.joined(separator: "\n")
+                    + "; nothing of it was changed",
                 exitCode: ExitCode.configuration
             )
         }

@@ -51,8 +51,12 @@ final class Session {
         let target =
             getenv("BSR_RESOURCE").map { String(cString: $0) }
             ?? self.invocation.minor.map { "minor-\($0)" }
-        let hint = target.map { "; for a new disk, run: bsradm create-md \($0)" }
-        return Failure(1, "No valid meta data found" + (hint ?? ""))
+        guard let target else { return Failure(1, "No valid meta data found") }
+        return Failure(
+            1,
+            "No valid meta data found on \(self.invocation.metaDevice); for a new disk, run: bsradm "
+                + "create-md \(target); if it held data, do not: check its size"
+        )
     }
 
     /// Metadata of any format where it belongs.

@@ -109,7 +109,7 @@ extension Resource {
 
     /// From the first write that only this node has, its data has a name of its own.
     mutating func nameOwnWrites(_ index: UInt16, at now: Instant) {
-        guard self.volumes[index].state.disk == .upToDate,
+        guard self.volumes.contains(index), self.volumes[index].state.disk == .upToDate,
             self.volumes[index].generations.peerMayHaveCurrent
         else { return }
         self.startNewGeneration(index, at: now)

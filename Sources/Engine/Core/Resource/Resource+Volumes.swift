@@ -39,15 +39,38 @@ extension Resource {
         self.parameters.network = parameters
     }
 
-    /// Removes a Diskless volume.
+    /// Removes a Diskless, Secondary volume.
     ///
-    /// False if it has a disk or is in use.
+    /// False if it has a disk, is Primary or is in use, or if anything that has begun is about it.
     package mutating func removeVolume(_ index: UInt16) -> Bool {
         guard self.volumes.contains(index), !self.volumes[index].hasDisk,
-            !self.volumes[index].isInUse
+            self.volumes[index].state.role == .secondary, !self.volumes[index].isInUse,
+            !self.hasRequests(index)
         else { return false }
         self.volumes.remove(index)
         return true
+    }
+
+    /// Whether a request of the application or of the peer is not over, or its answer is held.
+    ///
+    /// What the client was told of stays a request until the peer has confirmed its epoch.
+    private func hasRequests(_ index: UInt16) -> Bool {
+        for slot in 0..<UInt32(self.requests.capacity)
+        where self.requests.contains(slot) && self.requests[slot].client.volume == index {
+            return true
+        }
+        for slot in 0..<UInt32(self.peerRequests.capacity)
+        where self.peerRequests.contains(slot) && self.peerRequests[slot].volume == index {
+            return true
+        }
+        for place in 0..<self.waiting.count where self.waiting[place].volume == index {
+            return true
+        }
+        for place in 0..<self.heldCompletions.count
+        where self.heldCompletions[place].volume == index {
+            return true
+        }
+        return false
     }
 
     /// Gives a volume its disk, whose files the driver has opened and locked.

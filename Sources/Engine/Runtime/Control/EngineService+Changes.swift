@@ -129,11 +129,15 @@ extension EngineService {
     func takeDown(_ name: String, _ stream: ResponseStream<EngineControl>) -> Bool {
         guard let resource = self.resource(name) else { return true }
         let index = resource.index
-        let code: StateChangeCode? = self.ask(for: stream) { loop, done in
+        let code: StateChangeCode? = self.ask { loop, done in
             loop.command(index, .down) { done($0) }
         }
         guard let code, code.isSuccess else {
-            code.map { stream.finish($0) } ?? self.refuseUnanswered(stream)
+            switch code {
+            case .deviceInUse?: stream.finish(.deviceInUse, Self.inUseText(name))
+            case let code?: stream.finish(code)
+            case nil: self.refuseUnanswered(stream)
+            }
             return false
         }
         let volumes = resource.volumes.values.map(\.index)
@@ -196,11 +200,27 @@ extension EngineService {
         let place = volume.index
         let isRemoved: Bool? = self.ask { loop, done in done(loop.removeVolume(index, place)) }
         guard let isRemoved else { return self.refuseUnanswered(stream) }
-        guard isRemoved else { return stream.refuse(.minorConfigured) }
+        guard isRemoved else {
+            return stream.refuse(.minorConfigured, self.reasonToKeep(resource, volume))
+        }
         volume.attached = nil
         resource.volumes[minor] = nil
         self.store(resource)
         stream.finish()
+    }
+
+    /// Why a volume cannot be removed, and what to do first.
+    private func reasonToKeep(_ resource: ConfiguredResource, _ volume: ConfiguredVolume) -> String
+    {
+        let name = "\(resource.name)/\(volume.number)"
+        let state = self.snapshot(resource)?.volumes.first { $0.index == volume.index }?.snapshot
+        if state?.hasDisk ?? false {
+            return "\(name) has its disk; first: bsradm detach \(name)"
+        }
+        if state?.state.role == .primary {
+            return "\(name) is Primary; first: bsradm secondary \(resource.name)"
+        }
+        return "\(name) has requests that are not over; try again when they are"
     }
 
     // MARK: Attach
@@ -277,7 +297,7 @@ extension EngineService {
 
     /// Why the first of `options` that is not built cannot be used; nil if all can.
     static func refusal(_ options: [OptionText], _ section: OptionSection) -> String? {
-        OptionTable.refusal(of: options.pairs, in: section)
+        OptionTable.refusals(of: options.pairs, in: section).first
     }
 
     /// Logs which of `options` nothing depends on yet.

@@ -216,18 +216,25 @@ extension EngineService {
     ) {
         guard let resource = self.resource(name) else { return stream.refuse(.resourceUnknown) }
         let index = resource.index
-        let code: StateChangeCode? = self.ask(for: stream) { loop, done in
+        let code: StateChangeCode? = self.ask { loop, done in
             loop.command(index, command) { done($0) }
         }
         let isFirstPromotion =
             command == .primary(force: false) && code == .noUpToDateDisk && self.isFresh(resource)
         guard let code else { return self.refuseUnanswered(stream) }
+        if code == .deviceInUse { return stream.finish(code, Self.inUseText(name)) }
         guard isFirstPromotion else { return stream.finish(code) }
         stream.finish(
             .noUpToDateDisk,
             "\(name) is new, and no node's data counts yet. The first time, on the one node whose "
                 + "data is to be copied: bsradm primary --force \(name)"
         )
+    }
+
+    /// What to do about a client that keeps a resource Primary.
+    static func inUseText(_ name: String) -> String {
+        "NBD clients use \(name); close them first, or end their connections: "
+            + "bsradm secondary --force \(name)"
     }
 
     /// True if no volume has ever held data that counts.

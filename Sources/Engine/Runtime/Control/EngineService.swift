@@ -11,7 +11,8 @@ import Wire
 /// Answers what tools ask of `bsrd`: keeps what is configured and hands the rest to the loop.
 ///
 /// Every request is answered on the thread of its client. Changes of one resource are made one
-/// after the other; a command that waits holds up none of another resource.
+/// after the other; a command that waits holds up none of another resource. What has begun is
+/// carried out to its end even if its client goes away meanwhile.
 package final class EngineService: Sendable {
     private let handle: LoopHandle<EngineLoop>
     private let resources = Guarded<[String: ConfiguredResource]>([:])
@@ -30,7 +31,12 @@ package final class EngineService: Sendable {
         switch request {
         case .status(let name): self.status(name, stream)
         case .events(let name): self.followEvents(name, stream)
-        case .configuration(let name): self.configuration(name, stream)
+        case .configuration(nil): self.configuration(nil, stream)
+        case .configuration(let name?):
+            // Who compares with it must not see what a change is taking away.
+            self.changes.withLock(name, while: { stream.isOpen }) {
+                self.configuration(name, stream)
+            }
         case .generations(let address): self.generations(address, stream)
         case .down(nil): self.downAll(stream)
         default:
@@ -42,7 +48,7 @@ package final class EngineService: Sendable {
     }
 
     private func downAll(_ stream: ResponseStream<EngineControl>) {
-        for resource in self.allResources {
+        for resource in self.allResources where stream.isOpen {
             var isDown = false
             self.changes.withLock(resource.name, while: { stream.isOpen }) {
                 isDown = self.takeDown(resource.name, stream)
@@ -81,17 +87,13 @@ package final class EngineService: Sendable {
     /// Runs `body` on the loop's thread and waits for what it passes on, however long that takes.
     ///
     /// The result is nil if the loop ends first, or lets go of the answer's closure without a call.
-    /// With a `stream`, also if its client goes away: only for what nothing has to be done after.
     package func ask<Answer: Sendable>(
-        for stream: ResponseStream<EngineControl>? = nil,
         _ body: @escaping @Sendable (EngineLoop, @escaping @Sendable (Answer) -> Void) -> Void
     ) -> Answer? {
         let box = AnswerBox<Answer>()
         let isPosted = self.post(body, answering: box)
         guard isPosted else { return nil }
-        while box.isSettled.wait(timeout: .now() + .seconds(1)) == .timedOut {
-            if let stream, !stream.isOpen { return nil }
-        }
+        box.isSettled.wait()
         return box.value.withLock { $0 }
     }
 
@@ -105,7 +107,7 @@ package final class EngineService: Sendable {
         }
     }
 
-    /// Says that ``ask(for:_:)`` got no answer.
+    /// Says that ``ask(_:)`` got no answer.
     func refuseUnanswered(_ stream: ResponseStream<EngineControl>) {
         stream.finish(.failed, [Self.unanswered])
     }
