@@ -103,9 +103,22 @@ package final class Checks {
         }
         if own == .upToDate, state.connection < .connected || state.peerDisk < .inconsistent {
             self.generations.diverged(node, Int(write.volume))
-        } else if own < .inconsistent, isReplicating, self.world.shareTransport {
+        } else if own < .inconsistent, isReplicating, self.world.shareTransport,
+            !self.isOnDisk(content, of: node)
+        {
             self.generations.diverged(1 - node, Int(write.volume))
         }
+    }
+
+    /// Whether a disk, given up or not, has all of a write, or what was written there later.
+    private func isOnDisk(_ content: Content, of node: Int) -> Bool {
+        let write = self.writes[content]
+        let disk = self.world.nodes[node].disks[Int(write.volume)].data.current
+        return disk[write.range].enumerated()
+            .allSatisfy { offset, found in
+                let sector = Int(write.range.start) + offset
+                return self.writes.fault(write.volume, sector, found, floor: content) == nil
+            }
     }
 
     /// Whether a node that lives has given up a disk; the news may be on its way.
