@@ -260,7 +260,7 @@ package final class Checks {
                 self.beginSession(node)
             }
             if self.onlyCopyFailed[node][Int(index)], state.connection >= .connected,
-                state.peerDisk == .upToDate
+                state.peerDisk == .upToDate, self.world.shareTransport
             {
                 // So is what it has cost a Primary whose peer has it.
                 self.onlyCopyFailed[node][Int(index)] = false
