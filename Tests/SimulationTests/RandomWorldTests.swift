@@ -18,6 +18,7 @@ import Testing
         84, 112, 151, 222, 275, 441, 595, 674, 859, 950, 982, 1784,
         338, 431, 640, 709, 764, 778, 836, 871, 899, 912, 1035, 1191, 1389, 1411, 1422, 1763, 1859,
         1863, 1906, 1989, 1999, 96, 1053,
+        600_704, 600_961, 601_016,
     ])
     func `worlds that once broke a promise keep it`(_ seed: UInt64) {
         let violations = RandomWorld(seed: seed).run()

@@ -66,6 +66,8 @@ extension NetworkFault {
         case .resizedWhileBusy:
             "the peer has another size for a volume that is busy here: "
                 + "the nodes connect again to agree on it"
+        case .resyncSourceWentOn:
+            "the source of a resync went on without this node: the nodes connect again to compare"
         }
     }
 }

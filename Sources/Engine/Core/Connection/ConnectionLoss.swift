@@ -65,6 +65,8 @@ package enum NetworkFault: Hashable, Sendable, BitwiseCopyable {
     case volumeAppeared(UInt16)
     /// The peer has another size for a volume of which something is under way in the former one.
     case resizedWhileBusy
+    /// The source of a resync has started a new generation, which this node does not get.
+    case resyncSourceWentOn
 }
 
 /// Where a connection stalled.

@@ -429,6 +429,17 @@ extension Resource {
         self.writeBitmap(index, then: .detach, at: now)
     }
 
+    /// Whether the volume is about to be detached on request, which the peer may know.
+    func isDetachPending(_ index: UInt16) -> Bool {
+        switch self.pending?.command {
+        case .detach(let wanted, _): wanted == index
+        case .down: true
+        case .primary, .secondary, .connect, .disconnect, .outdate, .invalidate, .invalidateRemote,
+            .none:
+            false
+        }
+    }
+
     /// Bitmap and superblock are durable: the disk may go.
     mutating func detachAfterMetadata(_ index: UInt16, at now: Instant) {
         self.volumes[index].diskEnd = self.volumes[index].diskEnd ?? .detached

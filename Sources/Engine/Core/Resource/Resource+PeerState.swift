@@ -27,6 +27,9 @@ extension Resource {
         else { return }
         let old = self.volumes[index].state
         let realDisk = self.realPeerDisk(index, report)
+        guard self.mayServe(index, realDisk) else {
+            return self.closeConnection(.refused(.data(.otherDataExposed)), at: now)
+        }
         if self.isEndOfResync(index, report, realDisk) {
             return self.sourceSeesEndOfResync(index, report, at: now)
         }
@@ -107,6 +110,17 @@ extension Resource {
         var context = self.stateContext(index)
         context.deviceInUse = false
         return context
+    }
+
+    /// Whether the peer's disk, which may become UpToDate now, has what the application of this
+    /// node saw when its own disk was lost.
+    private func mayServe(_ index: UInt16, _ peerDisk: DiskState) -> Bool {
+        let state = self.volumes[index].state
+        guard state.role == .primary, state.disk < .inconsistent, peerDisk >= .consistent,
+            state.peerDisk < .consistent, !self.volumes[index].exposedGeneration.isEmpty,
+            let peer = self.volumes[index].peerGenerations
+        else { return true }
+        return self.volumes[index].exposedGeneration.names(peer.generations.current)
     }
 
     /// While the peer attaches, its word is Negotiating; its metadata says what that will be.

@@ -44,6 +44,7 @@ extension Resource {
         if self.volumes[index].state.connection == .startingSyncS {
             _ = self.volumes[index].generations.startResyncAsSource()
         } else {
+            self.volumes[index].holdsPeerWrites = true
             self.change(index, StateChange(disk: .inconsistent), at: now)
             self.peerBecomesOnlyCopy(index)
         }
@@ -53,6 +54,7 @@ extension Resource {
     /// The superblock says that all bits are set: now the bitmap has to.
     mutating func recordFullSync(_ index: UInt16, at now: Instant) {
         let isSource = self.volumes[index].state.connection == .startingSyncS
+        if !isSource { self.releasePeerWrites(index) }
         self.writeBitmap(index, then: .fullSyncRecorded, at: now)
         self.writeBitmap(index, then: isSource ? .enterSyncSource : .awaitSyncUUID, at: now)
     }
@@ -164,6 +166,7 @@ extension Resource {
             self.volumes[index].earlySyncUUID = generation
         case .wfSyncUUID, .behind:
             self.volumes[index].earlySyncUUID = nil
+            self.volumes[index].resyncSource = self.volumes[index].peerGenerations?.generations
             self.volumes[index].generations.startResyncAsTarget(
                 generation,
                 role: self.volumes[index].state.role
@@ -283,6 +286,12 @@ extension Resource {
             self.volumes[index].outOfSyncBits <= self.volumes[index].walk.failedBlocks,
             self.volumes[index].walk.outstanding == 0
         else { return self.resyncProgressed(index, at: now) }
+        guard self.hasSourceOfResync(index) else {
+            if !self.isDetachPending(index) {
+                self.closeConnection(.networkFailure(.resyncSourceWentOn), at: now)
+            }
+            return
+        }
         let hasFailures = self.volumes[index].walk.failedBlocks > 0
         self.volumes[index].endWalk()
         if !hasFailures, let peer = self.volumes[index].peerGenerations {
@@ -303,6 +312,16 @@ extension Resource {
             at: now
         )
         self.persist(index, then: .sendState)
+    }
+
+    /// Whether the source's data still has the name that it had when the resync began.
+    ///
+    /// It goes on in a new one when it does not count this disk as a copy any more.
+    private func hasSourceOfResync(_ index: UInt16) -> Bool {
+        guard let source = self.volumes[index].resyncSource,
+            let peer = self.volumes[index].peerGenerations
+        else { return false }
+        return source.current.names(peer.generations.current)
     }
 
     /// A resync that ended or was aborted leaves nothing behind.

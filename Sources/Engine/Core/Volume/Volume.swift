@@ -133,6 +133,8 @@ struct Volume: ~Copyable {
     /// Whether blocks are being asked for.
     var isWalking = false
     var isEndingResync = false
+    /// The generations of the resync's source when it began.
+    var resyncSource: Generations?
     /// The ping whose answer says that the source has seen everything.
     var endingPing: UInt64 = 0
     /// The oldest epoch of the peer's writes that need not be stable before the resync ends.
