@@ -36,6 +36,21 @@ import Testing
         #expect(first == trace())
     }
 
+    @Test(arguments: 0..<6)
+    func `a world that is over leaves nothing behind`(_ seed: UInt64) {
+        weak var world: World?
+        weak var node: WorldNode?
+        do {
+            let random = RandomWorld(seed: seed)
+            (world, node) = (random.world, random.world.nodes[0])
+            _ = random.run()
+            #expect(world != nil && node != nil)
+            withExtendedLifetime(random) {}
+        }
+        #expect(world == nil)
+        #expect(node == nil)
+    }
+
     /// Among worlds that keep every promise without it, as the first test says.
     @Test(arguments: Mutation.allCases)
     func `a deliberate fault is noticed`(_ mutation: Mutation) {

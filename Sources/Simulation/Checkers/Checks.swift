@@ -13,10 +13,18 @@ package final class Checks {
         var peerDisk = DiskState.unknown
     }
 
-    private struct LastFailure {
-        var step: UInt64?
+    /// What errors have cost a disk.
+    private struct DiskHistory {
+        /// The step at which an operation that changes it has failed last.
+        var failedAt: UInt64?
+        /// An operation has failed since it was attached.
+        var hasFailed = false
+        /// The step at which it has lost its cache; nil once the nodes have agreed on its data.
+        var lostCacheAt: UInt64?
+        /// The step at which a write was completed last that it alone has.
+        var wroteAloneAt: UInt64 = 0
 
-        func isAfter(_ other: UInt64) -> Bool { self.step.map { $0 >= other } ?? false }
+        func hasFailed(since step: UInt64) -> Bool { self.failedAt.map { $0 >= step } ?? false }
     }
 
     private unowned let world: World
@@ -25,8 +33,8 @@ package final class Checks {
     let promises: PromiseCheck
     package let generations: GenerationCheck
     private var seen: [[Seen]]
-    /// By node and volume: when an operation of its disk has failed last.
-    private var diskFailures: [[LastFailure]]
+    /// By node and volume.
+    private var histories: [[DiskHistory]]
     /// By node and volume: the only good copy, at the peer of this Primary, may have lost
     /// something.
     private var onlyCopyFailed: [[Bool]]
@@ -41,8 +49,8 @@ package final class Checks {
         self.sessions = Sessions(volumes: sectors.count)
         self.promises = PromiseCheck(self.writes, sectors: sectors)
         self.generations = GenerationCheck(volumes: sectors.count)
-        self.diskFailures = Array(
-            repeating: Array(repeating: LastFailure(), count: sectors.count),
+        self.histories = Array(
+            repeating: Array(repeating: DiskHistory(), count: sectors.count),
             count: 2
         )
         self.onlyCopyFailed = Array(
@@ -87,7 +95,7 @@ package final class Checks {
         let isReplicating =
             self.world.isReplicating(node, write.volume)
             && !self.hasGivenUp(1 - node, write.volume)
-            && !self.diskFailures[1 - node][Int(write.volume)].isAfter(write.submittedAt)
+            && !self.histories[1 - node][Int(write.volume)].hasFailed(since: write.submittedAt)
         let peerIsOnlyCopy = own != .upToDate
         if isReplicating {
             switch self.world.configuration.replicationProtocol {
@@ -102,10 +110,24 @@ package final class Checks {
             }
         }
         if own == .upToDate, state.connection < .connected || state.peerDisk < .inconsistent {
+            self.histories[node][Int(write.volume)].wroteAloneAt = self.world.steps
             self.generations.diverged(node, Int(write.volume))
-        } else if own < .inconsistent, isReplicating, self.world.shareTransport {
+        } else if own < .inconsistent, isReplicating, self.world.shareTransport,
+            !self.isOnDisk(content, of: node)
+        {
             self.generations.diverged(1 - node, Int(write.volume))
         }
+    }
+
+    /// Whether a disk, given up or not, has all of a write, or what was written there later.
+    private func isOnDisk(_ content: Content, of node: Int) -> Bool {
+        let write = self.writes[content]
+        let disk = self.world.nodes[node].disks[Int(write.volume)].data.current
+        return disk[write.range].enumerated()
+            .allSatisfy { offset, found in
+                let sector = Int(write.range.start) + offset
+                return self.writes.fault(write.volume, sector, found, floor: content) == nil
+            }
     }
 
     /// Whether a node that lives has given up a disk; the news may be on its way.
@@ -156,7 +178,7 @@ package final class Checks {
             self.promises.flushed(node, volume, own)
         }
         if let peer = floors[1 - node], self.world.isReplicating(node, volume),
-            !self.diskFailures[1 - node][Int(volume)].isAfter(submittedAt)
+            !self.histories[1 - node][Int(volume)].hasFailed(since: submittedAt)
         {
             self.promises.flushed(1 - node, volume, peer)
         }
@@ -168,7 +190,7 @@ package final class Checks {
     func died(_ node: Int, losingPower: Bool) {
         if losingPower {
             self.loseOwnOrder(node)
-            for volume in self.volumes { self.onlyCopyMayHaveLost(at: 1 - node, volume) }
+            for volume in self.volumes { self.cacheLost(node, volume) }
         }
         self.sessions.end(node)
         self.promises.lost(node, leaving: losingPower ? .power : .process)
@@ -194,21 +216,34 @@ package final class Checks {
     /// A disk is about to be attached.
     func attaching(_ node: Int, _ volume: Int) {
         let disk = self.world.nodes[node].disks[volume]
+        self.histories[node][volume].hasFailed = false
         guard disk.metadata.current.isConsistent else { return }
         let fault = self.promises.fault(node, volume, in: disk.data.current)
         self.report(fault, "attach of node \(node)")
     }
 
-    /// An operation of a disk has failed: what no flush has covered may be gone.
-    func diskFailed(_ node: Int, _ volume: Int) {
-        self.diskFailures[node][volume].step = self.world.steps
-        self.promises.lost(node, volume: volume, leaving: .power)
-        self.sessions.lostOrder(node, volume)
-        self.onlyCopyMayHaveLost(at: 1 - node, volume)
-        if self.sessions.current[node] != nil, !self.world.shareTransport {
-            // The peer may have lost its cache before, and nobody has noticed yet.
+    /// An operation of a disk has failed; if that was no read, what no flush has covered may be
+    /// gone.
+    func diskFailed(_ node: Int, _ volume: Int, isRead: Bool) {
+        self.histories[node][volume].hasFailed = true
+        if !isRead {
+            self.histories[node][volume].failedAt = self.world.steps
+            self.promises.lost(node, volume: volume, leaving: .power)
+            self.sessions.lostOrder(node, volume)
+            self.cacheLost(node, volume)
+        }
+        if self.sessions.current[node] != nil,
+            let lostAt = self.histories[1 - node][volume].lostCacheAt,
+            lostAt > self.histories[node][volume].wroteAloneAt
+        {
+            // The generations do not tell what the peer lacks: this node has not gone on alone.
             self.onlyCopyFailed[node][volume] = true
         }
+    }
+
+    private func cacheLost(_ node: Int, _ volume: Int) {
+        self.histories[node][volume].lostCacheAt = self.world.steps
+        self.onlyCopyMayHaveLost(at: 1 - node, volume)
     }
 
     /// The disk has lost its cache that a Primary without one of its own works with.
@@ -247,16 +282,20 @@ package final class Checks {
                 self.beginSession(node)
             }
             if self.onlyCopyFailed[node][Int(index)], state.connection >= .connected,
-                state.peerDisk == .upToDate
+                state.peerDisk == .upToDate, self.world.shareTransport
             {
                 // So is what it has cost a Primary whose peer has it.
                 self.onlyCopyFailed[node][Int(index)] = false
                 if self.sessions.current[node] != nil { self.beginSession(node) }
             }
+            if state.connection == .connected, state.disk == .upToDate, self.world.shareTransport {
+                self.histories[node][Int(index)].lostCacheAt = nil
+            }
             if old.connection >= .connected, state.connection < .connected,
+                self.histories[node][Int(index)].hasFailed || state.disk == .inconsistent,
                 self.world.configuration.replicationProtocol != .c
             {
-                // Completed before the own disk failed, and not sent yet.
+                // Completed before the own disk failed or was invalidated, and not sent yet.
                 self.onlyCopyMayHaveLost(at: node, Int(index))
             }
             if old.connection != state.connection {

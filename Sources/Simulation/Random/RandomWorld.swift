@@ -45,6 +45,7 @@ package final class RandomWorld {
         self.world.run(for: self.plan.duration)
         self.isOver = true
         if self.world.violations.isEmpty { self.converge() }
+        self.world.end()
         return self.world.violations
     }
 

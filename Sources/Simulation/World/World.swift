@@ -163,6 +163,12 @@ package final class World {
         return true
     }
 
+    /// Forgets what would still happen and who waits for an answer: they may hold the world itself.
+    func end() {
+        self.queue = EventQueue()
+        for node in self.nodes { node.forgetClients() }
+    }
+
     package func violated(_ sentence: String) {
         self.note("VIOLATION \(sentence)")
         self.violations.append("\(sentence)\n\(self.description)")

@@ -25,7 +25,11 @@ extension WorldNode {
     private func fails(_ volume: UInt16, _ count: WritableKeyPath<DiskTrouble, Int>) -> Bool {
         guard self.troubles[Int(volume)][keyPath: count] > 0 else { return false }
         self.troubles[Int(volume)][keyPath: count] -= 1
-        if count != \.failingReads { self.world.checks.diskFailed(self.number, Int(volume)) }
+        self.world.checks.diskFailed(
+            self.number,
+            Int(volume),
+            isRead: count == \.failingReads
+        )
         return true
     }
 

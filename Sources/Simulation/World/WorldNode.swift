@@ -105,10 +105,15 @@ package final class WorldNode {
                 self.disks[index].metadata.kill(&self.world.random)
             }
         }
-        self.completions = [:]
-        self.accounts = [:]
+        self.forgetClients()
         self.world.applications[self.number].died()
         self.world.checks.died(self.number, losingPower: losingPower)
+    }
+
+    /// Nobody waits for the requests any more.
+    func forgetClients() {
+        self.completions = [:]
+        self.accounts = [:]
     }
 
     /// Opens the files of a volume, applies its activity log and gives it to the core.
