@@ -54,8 +54,8 @@ final class Session {
         guard let target else { return Failure(1, "No valid meta data found") }
         return Failure(
             1,
-            "No valid meta data found on \(self.invocation.metaDevice); for a new disk, run: bsradm "
-                + "create-md \(target); if it held data, do not: check its size"
+            "No valid meta data found on \(self.invocation.metaDevice); for a new disk, run: "
+                + "bsradm create-md \(target); if it held data, do not: check its size"
         )
     }
 
