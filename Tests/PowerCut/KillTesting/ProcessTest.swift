@@ -80,6 +80,9 @@ class ProcessTest {
         }
         try self.checkResync()
         self.bound = ResyncBound(self.load.histories)
+        // Metadata that is attached for the first time marks everything, until a first resync.
+        guard self.resyncBytes == 0 else { return }
+        for engine in self.cluster.engines { try self.noteMarks(of: engine) }
     }
 
     func await(_ what: String, within time: Duration, _ condition: () throws -> Bool) throws {
