@@ -115,9 +115,9 @@ import Wire
     }
 
     /// Nodes with one name for their data do not look at their bits.
-    @Test(arguments: 0..<2, 0..<40)
-    func `a power cut at the end of a resync leaves no bits behind`(node: Int, moment: Int) {
-        let world = ScriptedWorld.replicating()
+    @Test(arguments: 0..<2, UInt64(0)..<60)
+    func `a power cut at the end of a resync leaves no bits behind`(node: Int, seed: UInt64) {
+        let world = ScriptedWorld.replicating(seed: seed)
         world.carryOut(.disconnect(force: true), on: 1)
         world.write(0, 100)
         #expect(world.carryOut(.secondary(force: false), on: 0) == .success)
@@ -125,7 +125,7 @@ import Wire
         world.run("resync") { world.state(node).connection.isResyncing }
         world.nodes[node].troubles[0].slowdown = 10
         world.run("end") { world.state(node).connection == .connected }
-        world.run(for: .microseconds(UInt64(moment) * 100))
+        world.run(for: .microseconds(seed * 100))
         world.nodes[node].crash(losingPower: true)
         world.restart(node)
         world.settle()

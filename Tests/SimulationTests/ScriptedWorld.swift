@@ -8,11 +8,15 @@ import Wire
 /// Worlds for scripted traces.
 enum ScriptedWorld {
     /// A world with a Primary on node 0 and an UpToDate Secondary.
-    static func replicating(volumes: Int = 1, _ letter: ReplicationProtocol = .c) -> World {
+    static func replicating(
+        volumes: Int = 1,
+        _ letter: ReplicationProtocol = .c,
+        seed: UInt64 = 7
+    ) -> World {
         var configuration = WorldConfiguration()
         configuration.replicationProtocol = letter
         configuration.volumes = Array(repeating: 32_768, count: volumes)
-        let world = World(seed: 7, configuration)
+        let world = World(seed: seed, configuration)
         world.start()
         world.connect()
         world.carryOut(.primary(force: false), on: 0)
