@@ -32,9 +32,8 @@ extension VolumeState {
         case .diskless, .failed, .inconsistent, .outdated, .unknown, .consistent, .upToDate: break
         }
         switch self.connection {
-        // The full resync has a name already that stands for the data as it was.
-        case .startingSyncS: return .held
-        case .wfBitMapT, .wfSyncUUID: return .held
+        // Starting: the full resync has a name already that stands for the data as it was.
+        case .startingSyncS, .wfBitMapT, .wfSyncUUID: return .held
         case .wfBitMapS: return agreedVersion < 96 ? .held : .accepted
         case .standAlone, .disconnecting, .unconnected, .timeout, .brokenPipe, .networkFailure,
             .protocolError, .tearDown, .wfConnection, .wfReportParams, .connected, .startingSyncT,

@@ -34,7 +34,7 @@ extension Resource {
         } catch { throw .metadata(error) }
         guard let slot = superblock.slot(of: peer) else { throw .noBitmapSlot }
         let sectors = min(dataSectors, layout.usableSectors)
-        guard sectors >= Self.sectorsPerBit else { throw .diskTooSmall }
+        guard sectors >= OutOfSyncBitmap.sectorsPerBit else { throw .diskTooSmall }
         let found = superblock.attachment(
             peer: peer,
             slot: slot,
@@ -46,7 +46,4 @@ extension Resource {
         }
         return found
     }
-
-    /// What a bit of the bitmap stands for.
-    private static var sectorsPerBit: UInt64 { 8 }
 }
