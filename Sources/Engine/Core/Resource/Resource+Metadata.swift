@@ -101,7 +101,7 @@ extension Resource {
     /// A generation is durable, or the disk is gone that should have recorded it.
     private mutating func announceGeneration(_ index: UInt16, at now: Instant) {
         self.generationPersisted(at: now)
-        guard self.volumes.contains(index), self.isEstablished,
+        guard self.volumes.contains(index), self.volumes[index].state.connection >= .connected,
             self.volumes[index].state.disk > .failed
         else { return }
         self.sendGenerations(index)

@@ -225,7 +225,7 @@ extension Resource {
             !self.volumes[index].generations.contains(current)
         else { return }
         self.releaseStaleDisk(index, at: now)
-        if self.volumes[index].hasDisk, !self.volumes[index].isDetaching {
+        if self.volumes[index].state.disk == .failed, !self.volumes[index].isDetaching {
             self.beginDetach(index, at: now)
         }
     }

@@ -45,7 +45,7 @@ extension Resource {
     package mutating func removeVolume(_ index: UInt16) -> Bool {
         guard self.volumes.contains(index), !self.volumes[index].hasDisk,
             self.volumes[index].state.role == .secondary, !self.volumes[index].isInUse,
-            !self.hasRequests(index)
+            !self.volumes[index].awaitsStaleMark, !self.hasRequests(index)
         else { return false }
         self.volumes.remove(index)
         return true
