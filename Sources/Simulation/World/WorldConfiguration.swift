@@ -16,6 +16,8 @@ package struct WorldConfiguration {
     /// One of this many disk operations takes a hundred times longer; 0 for none.
     package var slowOperation: UInt64 = 0
     package var networkDelayMicroseconds: UInt64 = 1_000
+    /// What the meta socket takes longer than the data socket, both ways.
+    package var metaDelayMicroseconds: UInt64 = 0
     package var requestMaximum = 256
     package var peerRequestMaximum = 256
     /// What the machines leave out on purpose, to see whether a checker notices.
