@@ -94,6 +94,12 @@ import Wire
         }
         world.run("answers") { world.applications[0].outstanding == 0 }
         world.nodes[1].attach(0)
+        world.run("next resync") { world.state(0).connection == .syncSource }
+        world.nodes[1].troubles[0].slowdown = 10_000
+        let bits = world.nodes[0].core.volumeSnapshot(0).outOfSyncBits
+        world.run(for: .milliseconds(600))
+        #expect(world.nodes[0].core.volumeSnapshot(0).outOfSyncBits == bits)
+        world.nodes[1].troubles[0].slowdown = 1
         world.settle()
         #expect(world.violations == [])
     }

@@ -37,7 +37,7 @@ extension RandomWorld {
             let slowdown = 2 + self.random.below(100)
             return self.trouble(node) { $0.slowdown = $0.slowdown == 1 ? slowdown : 1 }
         case .deviceGone: return self.trouble(node, for: 5_000) { $0.isGone = $1 }
-        case .hangingMetadata: return self.trouble(node, for: 15_000) { $0.holdsMetadata = $1 }
+        case .hangingMetadata: return self.trouble(node, for: 3_000) { $0.holdsMetadata = $1 }
         }
     }
 
