@@ -12,7 +12,7 @@ extension RandomWorld {
             let fault = self.plan.faults[Int(self.random.below(UInt64(self.plan.faults.count)))]
             if self.happens(fault) {
                 self.world.note("fault: \(fault)")
-                self.faultCounts[fault, default: 0] += 1
+                self.world.coverage.happened(fault)
             }
             self.beFault()
         }

@@ -23,6 +23,7 @@ package final class World {
     package private(set) var transport: Transport?
     /// Whether the nodes can reach each other.
     package var isNetworkUp = true
+    package internal(set) var coverage = Coverage()
     /// What must not have happened.
     package private(set) var violations: [String] = []
     /// What each node has sent, for scripted traces.
@@ -174,6 +175,29 @@ package final class World {
         self.violations.append("\(sentence)\n\(self.description)")
     }
 
+    // MARK: Coverage
+
+    /// The state of a volume has changed.
+    func moved(_ node: Int, _ volume: UInt16, from old: VolumeState, to new: VolumeState) {
+        for fault in self.coverage.moved(from: old, to: new) {
+            self.expect("volume \(volume): \(fault)", node)
+        }
+    }
+
+    func received(_ node: Int, _ packet: Packet) {
+        self.expect(self.coverage.received(packet.command), node)
+    }
+
+    func answered(_ node: Int, _ code: StateChangeCode) {
+        self.expect(self.coverage.answered(code), node)
+    }
+
+    /// What the table of transitions does not allow is a violation, among honest nodes.
+    private func expect(_ fault: String?, _ node: Int) {
+        guard learning == nil, let fault, !self.isHostile, self.tampering == nil else { return }
+        self.violated("transition: node \(node): \(fault)")
+    }
+
     // MARK: Network
 
     /// Sets up two sockets when both nodes look for each other and can reach each other.
@@ -208,6 +232,7 @@ package final class World {
     }
 
     func sent(_ node: Int, _ socket: PacketSocket, _ volume: UInt16, _ packet: Packet) {
+        self.expect(self.coverage.sent(packet.command), node)
         if self.tracesPackets { self.trace[node].append("\(packet.command.name)") }
         self.note("node \(node) sends \(packet) of volume \(volume)")
     }
@@ -245,3 +270,4 @@ extension World: CustomStringConvertible {
         return text
     }
 }
+let learning: Int? = 1

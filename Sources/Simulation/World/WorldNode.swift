@@ -214,6 +214,9 @@ package final class WorldNode {
         account: @escaping (ClientError?, [Content]?) -> Void,
         then completion: @escaping (ClientError?, [Content]?) -> Void
     ) {
+        self.world.coverage.requested(
+            RequestKind(kind, isForcedUnitAccess: isForcedUnitAccess)
+        )
         self.lastRequest += 1
         let identifier = self.lastRequest
         var buffer = BufferHandle.none
@@ -311,10 +314,13 @@ package final class WorldNode {
         case .reply(let command, let code):
             invariant(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
+            self.world.answered(self.number, code)
             self.world.note("node \(self.number) answers command \(command) \(code)")
         case .changed:
             self.world.note("node \(self.number) is \(self.world.describe(self.number))")
             self.world.checks.observe(self.number)
+        case .moved(let volume, let old, let new):
+            self.world.moved(self.number, volume, from: old, to: new)
         }
     }
 
@@ -420,6 +426,7 @@ package final class WorldNode {
             return self.world.violated("node \(self.number): a packet of its peer: \(error)")
         }
         invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
+        self.world.received(self.number, frame.packet)
         switch trailing {
         case .bytes(let bytes): self.deliver(frame, bitmap: bytes)
         case .payload(let content): self.deliver(socket, frame, content)
