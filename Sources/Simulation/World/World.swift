@@ -49,6 +49,8 @@ package final class World {
         self.random = SeededRandom(seed: seed)
         var parameters = ResourceParameters()
         parameters.network.replicationProtocol = configuration.replicationProtocol
+        parameters.network.usesRunLengthEncoding = configuration.usesRunLengthEncoding
+        parameters.network.digestLength = configuration.authenticates ? Authentication.length : 0
         parameters.requestMaximum = configuration.requestMaximum
         parameters.peerRequestMaximum = configuration.peerRequestMaximum
         self.parameters = parameters
@@ -194,7 +196,7 @@ package final class World {
 
     /// What the table of transitions does not allow is a violation, among honest nodes.
     private func expect(_ fault: String?, _ node: Int) {
-        guard learning == nil, let fault, !self.isHostile, self.tampering == nil else { return }
+        guard let fault, !self.isHostile, self.tampering == nil else { return }
         self.violated("transition: node \(node): \(fault)")
     }
 
@@ -223,6 +225,31 @@ package final class World {
         self.note("the network is cut\(tellsNodes ? "" : " without a sign")")
         self.isNetworkUp = false
         self.transport?.cut(tellsNodes: tellsNodes)
+    }
+
+    /// Has a socket carry nothing to `receiver` for at most so long; false if there is none.
+    package func stall(
+        _ socket: PacketSocket,
+        to receiver: Int,
+        forMilliseconds longest: UInt64
+    ) -> Bool {
+        guard let transport = self.transport, transport.isOpen[receiver], !transport.isCut else {
+            return false
+        }
+        let pause = TimeSpan.milliseconds(1 + self.random.below(longest))
+        self.note("the \(socket) socket to node \(receiver) stalls for \(pause.milliseconds) ms")
+        transport.stall(socket, to: receiver, until: self.now + pause)
+        return true
+    }
+
+    /// Garbles the next packet to `receiver`; false if there is no connection.
+    package func garble(to receiver: Int) -> Bool {
+        guard let transport = self.transport, transport.isOpen[receiver], !transport.isCut else {
+            return false
+        }
+        self.note("the next packet to node \(receiver) is garbled")
+        transport.garble(to: receiver)
+        return true
     }
 
     package func restoreNetwork() {
@@ -270,4 +297,3 @@ extension World: CustomStringConvertible {
         return text
     }
 }
-let learning: Int? = 1

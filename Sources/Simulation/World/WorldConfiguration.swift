@@ -16,6 +16,9 @@ package struct WorldConfiguration {
     /// One of this many disk operations takes a hundred times longer; 0 for none.
     package var slowOperation: UInt64 = 0
     package var networkDelayMicroseconds: UInt64 = 1_000
+    /// Whether the nodes show each other that they know a secret.
+    package var authenticates = false
+    package var usesRunLengthEncoding = true
     package var requestMaximum = 256
     package var peerRequestMaximum = 256
     /// What the machines leave out on purpose, to see whether a checker notices.

@@ -32,6 +32,8 @@ package final class WorldNode {
     var wantsTransport = false
     var agreement = WireAgreement.none
     private var dataPacketsSent: UInt64 = 0
+    /// What the peer has to answer in this connection.
+    var challenge = ShortBytes()
 
     /// What the application on this node is told.
     package var completions: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
@@ -309,8 +311,8 @@ package final class WorldNode {
             self.send(socket, volume, packet, buffer, bytes)
         case .sendBitmap(let volume): self.sendBitmap(volume)
         case .adopt(let agreement): self.agreement = agreement
-        case .sendAuthentication, .computeResponses:
-            invariantBroken("no world authenticates")
+        case .sendAuthentication(let step, let bytes): self.sendAuthentication(step, bytes)
+        case .computeResponses(let challenge): self.computeResponses(to: challenge)
         case .reply(let command, let code):
             invariant(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
@@ -341,8 +343,12 @@ package final class WorldNode {
         self.wantsTransport = false
         self.agreement = .none
         self.dataPacketsSent = 0
+        self.challenge = Authentication.challenge(&self.world.random)
         self.deliver(
-            .transportEstablished(resolvesConflicts: resolvesConflicts, challenge: ShortBytes())
+            .transportEstablished(
+                resolvesConflicts: resolvesConflicts,
+                challenge: self.challenge
+            )
         )
     }
 
@@ -395,7 +401,7 @@ package final class WorldNode {
         }
     }
 
-    private func encode(_ packet: Packet, _ volume: UInt16, _ trailing: Int) -> [UInt8] {
+    func encode(_ packet: Packet, _ volume: UInt16, _ trailing: Int) -> [UInt8] {
         withUnsafeTemporaryAllocation(
             byteCount: ReplicationLimits.headByteCount,
             alignment: 8
@@ -428,9 +434,17 @@ package final class WorldNode {
         invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
         self.world.received(self.number, frame.packet)
         switch trailing {
-        case .bytes(let bytes): self.deliver(frame, bitmap: bytes)
+        case .bytes(let bytes): self.deliver(frame, bytes)
         case .payload(let content): self.deliver(socket, frame, content)
         case .none: self.deliver(socket, frame, nil)
+        }
+    }
+
+    private func deliver(_ frame: PacketFrame, _ bytes: [UInt8]) {
+        switch frame.packet {
+        case .authChallenge: self.deliver(.challenge, bytes)
+        case .authResponse: self.deliver(.response, bytes)
+        default: self.deliver(frame, bitmap: bytes)
         }
     }
 
@@ -462,7 +476,7 @@ package final class WorldNode {
         )
     }
 
-    private func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
+    func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
         let progress = try PacketFrame.decode(head.span.bytes, on: socket, under: self.agreement)
         guard case .head(let frame) = progress, frame.headByteCount == head.count else {
             invariantBroken("a whole head")
