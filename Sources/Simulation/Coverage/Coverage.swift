@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EngineCore
+package import EngineCore
 package import Primitives
 package import Wire
 
@@ -61,7 +61,7 @@ package struct Coverage: Sendable {
     // MARK: Counting
 
     /// Counts what a change of a volume's state is made of; returns what the table does not allow.
-    mutating func moved(from old: VolumeState, to new: VolumeState) -> [String] {
+    package mutating func moved(from old: VolumeState, to new: VolumeState) -> [String] {
         var faults: [String] = []
         TransitionNumbers.standard.numbers(from: old, to: new) { number in
             if let fault = self.took(number) { faults.append(fault) }
