@@ -107,14 +107,24 @@ package struct CoverageReport: Encodable, Sendable {
         lines += self.rows.filter { $0.isReachable && $0.count == 0 }.map(\.text)
         lines += ["", "taken of those reachable:"]
         lines += self.shares.map {
-            Self.line($0.machine, "\($0.taken) of \($0.reachable)", Self.share($0.taken, $0.reachable))
+            Self.line(
+                $0.machine,
+                "\($0.taken) of \($0.reachable)",
+                Self.share($0.taken, $0.reachable)
+            )
         }
         lines.append(
-            Self.line("all", "\(self.taken) of \(self.reachable)", Self.share(self.taken, self.reachable))
+            Self.line(
+                "all",
+                "\(self.taken) of \(self.reachable)",
+                Self.share(self.taken, self.reachable)
+            )
         )
         lines += ["", "requests:"] + self.requests.map(\.text)
-        lines += ["", "faults, and in how many worlds they could happen:"] + self.faults.map(\.text)
-        lines += ["", "chores, and in how many worlds they could happen:"] + self.chores.map(\.text)
+        lines +=
+            ["", "faults, and in how many worlds they could happen:"] + self.faults.map(\.text)
+        lines +=
+            ["", "chores, and in how many worlds they could happen:"] + self.chores.map(\.text)
         lines += ["", "\(self.worlds) worlds, \(Self.decimal(self.virtualHours)) virtual hours"]
         return lines.joined(separator: "\n")
     }
@@ -165,7 +175,8 @@ extension CoverageReport.Sum {
 
     fileprivate var text: String {
         let count = String(self.count)
-        let text = String(repeating: " ", count: max(0, 12 - count.count)) + "\(count)  \(self.kind)"
+        let text =
+            String(repeating: " ", count: max(0, 12 - count.count)) + "\(count)  \(self.kind)"
         return self.worlds.map { "\(text) (\($0) worlds)" } ?? text
     }
 }

@@ -83,7 +83,8 @@ package struct TransitionTable: Sendable {
         guard words.count >= 5, words[2] == "->" else {
             throw Fault(
                 line: number,
-                text: "expected 'machine from -> to §section', got '\(words.joined(separator: " "))'"
+                text:
+                    "expected 'machine from -> to §section', got '\(words.joined(separator: " "))'"
             )
         }
         let transition = try Self.transition(words[0], words[1], words[3], number)

@@ -105,7 +105,9 @@ struct BsrSim: ParsableCommand {
             say(try Summary(record, report).text)
         } else {
             if self.report { say(report.text) }
-            say("\(report.worlds) worlds, \(record.failedSeeds) with a violation; \(report.summary)")
+            say(
+                "\(report.worlds) worlds, \(record.failedSeeds) with a violation; \(report.summary)"
+            )
             if self.report { for line in report.faultLines { say(line) } }
         }
         if isFailure { throw ExitCode(1) }

@@ -5,7 +5,8 @@ import Simulation
 
 /// The file of `--state`.
 ///
-/// It is replaced as a whole, so that a run that is killed leaves the former content or the new one.
+/// It is replaced as a whole, so that a run that is killed leaves the former content or the new
+/// one.
 struct StateFile: Sendable {
     let path: String
     /// What the file has, or an empty record if there is none yet.
@@ -58,7 +59,9 @@ struct StateFile: Sendable {
     /// A name of this program's bytes: seeds mean the same worlds as long as it is the same.
     private static func ownBuild() throws -> String {
         guard let bytes = FileManager.default.contents(atPath: "/proc/self/exe") else {
-            throw ExitMessage("/proc/self/exe cannot be read, which --state needs to name the build")
+            throw ExitMessage(
+                "/proc/self/exe cannot be read, which --state needs to name the build"
+            )
         }
         // FNV-1a over words.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
