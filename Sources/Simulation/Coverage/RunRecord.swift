@@ -16,12 +16,12 @@ package struct RunRecord: Codable, Sendable {
         package var description: String {
             switch self {
             case .otherBuild(let stored, let own):
-                "it is of build \(stored), this is build \(own), and worlds of the same seed differ "
-                    + "between builds: name another file, or say --other-build to add to it all the "
-                    + "same"
+                "it is of build \(stored), this is build \(own), and a seed stands for other "
+                    + "worlds in another build: name another file, or say --other-build to add to "
+                    + "it all the same"
             case .otherMutation(let stored, let own):
-                "it was made with \(stored.map { "--mutation \($0)" } ?? "no --mutation"), this run "
-                    + "has \(own.map { "--mutation \($0)" } ?? "none"): name another file"
+                "it was made with \(stored.map { "--mutation \($0)" } ?? "no --mutation"), this "
+                    + "run has \(own.map { "--mutation \($0)" } ?? "none"): name another file"
             }
         }
     }

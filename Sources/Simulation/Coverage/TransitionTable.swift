@@ -6,7 +6,7 @@ import Primitives
 ///
 /// One row a line, `#` begins a comment:
 ///
-///     machine  from -> to  §section  [unreachable: the rule that forbids it | later: what is missing]
+///     machine  from -> to  §section  [unreachable: the rule that forbids it | later: the lack]
 package struct TransitionTable: Sendable {
     /// A row of the table.
     package struct Row: Sendable {

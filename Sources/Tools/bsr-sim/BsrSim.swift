@@ -13,9 +13,9 @@ struct BsrSim: ParsableCommand {
         commandName: "bsr-sim",
         abstract: "Runs simulated worlds of two nodes and checks what the engine promises.",
         discussion: """
-            Exit code: 0 no violation, 1 a promise was broken, or a world took a transition that the \
-            table of transitions does not list; with --report also if a kind of fault or chore did \
-            not happen in 200 worlds or more. 64 wrong command line.
+            Exit code: 0 no violation, 1 a promise was broken, or a world took a transition that \
+            the table of transitions does not list; with --report also if a kind of fault or \
+            chore did not happen in 200 worlds or more. 64 wrong command line.
             """,
         version: Release.line("bsr-sim")
     )
@@ -61,9 +61,6 @@ struct BsrSim: ParsableCommand {
     static func main() { Self.runProgram() }
 
     func validate() throws {
-        guard self.seeds != nil || self.seed != nil else {
-            throw ValidationError("say which worlds to run: --seeds '0..<100' or --seed 7")
-        }
         guard (1...1_024).contains(self.jobs) else {
             throw ValidationError("--jobs \(self.jobs): it has to be 1 to 1024")
         }
@@ -84,7 +81,9 @@ struct BsrSim: ParsableCommand {
     }
 
     func run() throws {
-        guard let seeds = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else { return }
+        guard let seeds = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else {
+            throw ValidationError("say which worlds to run: --seeds '0..<100' or --seed 7")
+        }
         if self.hostile { return try self.runHostileWorlds(seeds) }
         let file = try self.state.map {
             try StateFile(path: $0, mutation: self.mutation, acceptsOtherBuild: self.otherBuild)

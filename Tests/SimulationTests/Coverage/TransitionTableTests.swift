@@ -48,7 +48,7 @@ import Wire
         ("disk Failed -> Failed §4", 1, "goes nowhere"),
         ("disk Failed -> Diskless 4", 1, "expected a section such as §7.1"),
         ("disk Failed -> Diskless §x", 1, "expected a section such as §7.1"),
-        ("disk Failed -> Diskless §4 never", 1, "expected 'unreachable:' or 'later:', got 'never'"),
+        ("disk Failed -> Diskless §4 never", 1, "expected 'unreachable:' or 'later:', got"),
         ("disk Failed -> Diskless §4 later:", 1, "later: says no reason"),
         ("disk Failed -> Diskless §4\n# a\ndisk Failed -> Diskless §4", 3, "already in line 1"),
     ])
