@@ -37,6 +37,33 @@ struct CommandTests {
         #expect(try self.lines(.down, ["all"]).count == 6)
     }
 
+    @Test
+    func `a service leaves out resources that it is not to bring up, or to take down`() throws {
+        func resource(_ name: String, _ minor: Int, _ option: String) -> String {
+            twoNodes("", name: name)
+                .replacing("minor 1", with: "minor \(minor)")
+                .replacing("/dev/a", with: "/dev/\(name)")
+                .replacing("7789", with: "\(7788 + minor)")
+                .replacing("node-id 0;", with: "node-id 0; options { \(option) }")
+        }
+        let finder = TargetFinder(
+            try parse(
+                resource("a", 1, "svc-auto-up no;") + resource("b", 2, "svc-auto-down no;")
+                    + resource("c", 3, "svc-auto-up yes;")
+                    + twoNodes("", name: "d")
+                    .replacing("minor 1", with: "minor 4").replacing("/dev/a", with: "/dev/d")
+                    .replacing("7789", with: "7792")
+            ),
+            on: NodeIdentity(name: "alpha")
+        )
+        func names(_ verb: Verb) throws -> [String] {
+            TargetFinder.forService(try finder.targets(["all"], for: verb), verb)
+                .map(\.view.resource.name)
+        }
+        #expect(try names(.up) == ["b", "c", "d"])
+        #expect(try names(.down) == ["a", "c", "d"])
+    }
+
     @Test(arguments: [
         (Verb.primary, "nope", "'nope' not defined in your config (for this host)."),
         (.primary, "mesh/0", "primary operates on whole resources, but you specified a specific"),
@@ -174,6 +201,8 @@ struct InvocationTests {
         #expect(plain.configurationFile == "/etc/bsr.conf")
         #expect(plain.node == nil)
         #expect(plain.runDirectory == "/run/bsr")
+        #expect(!plain.isByService)
+        #expect(try self.invoke("--service down all").isByService)
     }
 
     @Test("TOOL-31 status passes --verbose to the engine")
@@ -192,6 +221,7 @@ struct InvocationTests {
         ("-- --full-sync-on-fail primary r0", "option '--full-sync-on-fail' of primary is not"),
         ("invalidate-remote --use-current-oos r0", "option '--use-current-oos' of "),
         ("new-current-uuid --no-rotate-bitmap r0", "option '--no-rotate-bitmap' of "),
+        ("--service adjust all", "--service goes with up and down, not with adjust"),
         ("-x up", "unrecognized option '-x'"), ("up -c", "option '-c' needs a value"),
         ("create-md r0 --max-peers", "option '--max-peers' needs a value"),
         ("primary r0 -- -f", "'-f' is no option for the backend"),

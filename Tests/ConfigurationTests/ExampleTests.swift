@@ -19,7 +19,7 @@ struct ExampleTests {
             #expect(view.optionsWithoutEffect == [], "\(view.resource.name)")
         }
         for relay in try configuration.relayConnections(on: node) {
-            #expect(relay.refusal == nil)
+            #expect(relay.refusals == [])
             let plugins = try relay.settings.typed().plugins
             #expect(plugins == [.compressor(.zstd, level: 1)])
         }

@@ -81,6 +81,32 @@ struct OptionEffectTests {
     }
 
     @Test
+    func `a relay's connection names all that is not built, and where it stands`() throws {
+        let configuration = try parse(
+            """
+            resource r {
+            proxy { bwlimit 10M;
+            read-loops 4; plugin { zstd level 1;
+            crypto openssl; } }
+            device minor 1; disk /dev/a; meta-disk internal;
+            on alpha { node-id 0; address 10.0.0.1:7789;
+            proxy on alpha { inside 10.0.0.1:1; outside 10.0.0.1:2; } }
+            on beta { node-id 1; address 10.0.0.2:7789;
+            proxy on beta { inside 10.0.0.2:1; outside 10.0.0.2:2; } }
+            }
+            """
+        )
+        let connection = try #require(try configuration.relayConnections(on: "alpha").first)
+        #expect(
+            connection.refusals.sorted() == [
+                "bwlimit 10M is not supported yet; leave it out (/etc/t.res:2)",
+                "crypto openssl is not supported yet; leave it out (/etc/t.res:4)",
+                "read-loops 4 is not supported yet; leave it out (/etc/t.res:3)",
+            ]
+        )
+    }
+
+    @Test
     func `up refuses what only concerns this node`() throws {
         let text = """
             resource r { device minor 1; disk /dev/a;
@@ -88,7 +114,9 @@ struct OptionEffectTests {
             on beta { node-id 1; address 10.0.0.2:7789; } }
             """
         #expect(
-            try Self.view(text).refusals == ["target-only yes is not supported yet; leave it out"]
+            try Self.view(text).refusals == [
+                "target-only yes is not supported yet; leave it out (/etc/t.res:2)"
+            ]
         )
         #expect(try Self.view(text, on: "beta").refusals == [])
         let misplaced = text.replacing("target-only yes", with: "nbd-listen \"127.0.0.1:1\"")

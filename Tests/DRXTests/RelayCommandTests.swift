@@ -100,6 +100,19 @@ import Wire
         #expect(try alpha.relay.report() == nil)
     }
 
+    @Test("DRX-04 up names all that the relay does not do at once, and where it stands")
+    func refusesAll() throws {
+        let (alpha, _) = try sites("bwlimit 10M; read-loops 4; plugin { crypto openssl; }")
+        let answer = try alpha.relay.drxctl("up")
+        #expect(answer.status == 10)
+        let lines = answer.errors.split(separator: "\n")
+        for part in ["bwlimit 10M", "read-loops 4", "crypto openssl"] {
+            let line = lines.first { $0.contains("\(part) is not supported yet") }
+            #expect(line?.hasSuffix("/bsr.conf:3)") == true, "\(answer.errors)")
+        }
+        #expect(try alpha.relay.report() == nil)
+    }
+
     @Test("DRX-11 a relay that is told to end does so, delivers first, and starts with nothing")
     func endAndStart() throws {
         let (alpha, beta) = try sites("memlimit 1M;")

@@ -97,22 +97,33 @@ final class EngineNode {
         return value
     }
 
+    /// Attaches a disk to volume 0 of a resource.
+    func attach(
+        _ resource: Int,
+        _ data: String,
+        _ metadata: String,
+        _ index: String
+    ) -> AttachFailure? {
+        self.ask { loop, done in
+            loop.attach(
+                resource,
+                volume: 0,
+                AttachRequest(dataPath: data, metadataPath: metadata, index: index)
+            ) { done($0) }
+        }
+    }
+
+    /// Has the engine carry out a command.
+    func command(_ resource: Int, _ command: ResourceCommand) -> StateChangeCode {
+        self.ask { loop, done in loop.command(resource, command) { done($0) } }
+    }
+
     /// Makes resource r0 of one volume with a disk of its own, Primary; its peer is nowhere.
     func addPrimaryResource() throws {
         let path = try self.makeDisk("data", bytes: 64 << 20)
         let index = self.addResource()
-        let failure: AttachFailure? = self.ask { loop, done in
-            loop.attach(
-                index,
-                volume: 0,
-                AttachRequest(dataPath: path, metadataPath: path, index: "internal")
-            ) { done($0) }
-        }
-        #expect(failure == nil)
-        let code: StateChangeCode = self.ask { loop, done in
-            loop.command(index, .primary(force: true)) { done($0) }
-        }
-        #expect(code == .success)
+        #expect(self.attach(index, path, path, "internal") == nil)
+        #expect(self.command(index, .primary(force: true)) == .success)
     }
 
     /// Makes resource r0 with its volume 0, which is Diskless; its peer is nowhere.
@@ -166,6 +177,11 @@ final class EngineNode {
     /// Makes the metadata in `path` fit for an attach, as `bsrmeta apply-al` does when nothing was
     /// under way.
     func applyActivityLog(_ path: String) throws {
+        try self.changeSuperblock(path) { $0.flags.insert(.activityLogClean) }
+    }
+
+    /// Changes the superblock in `path`, which holds metadata of a disk elsewhere.
+    func changeSuperblock(_ path: String, _ change: (inout Superblock) -> Void) throws {
         let descriptor = open(path, O_RDWR | O_CLOEXEC)
         defer { close(descriptor) }
         let bytes = UInt64(lseek(descriptor, 0, SEEK_END))
@@ -173,7 +189,7 @@ final class EngineNode {
         var block = [UInt8](repeating: 0, count: 4096)
         pread(descriptor, &block, 4096, off_t(position))
         var superblock = try Superblock(decoding: block.span.bytes)
-        superblock.flags.insert(.activityLogClean)
+        change(&superblock)
         block.withUnsafeMutableBytes { superblock.encode(into: $0) }
         pwrite(descriptor, block, 4096, off_t(position))
     }

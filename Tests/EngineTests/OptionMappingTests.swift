@@ -25,7 +25,8 @@ struct OptionMappingTests {
     @Test
     func `the options that others than these two read are known`() {
         for (section, names) in [
-            (OptionSection.resource, ["nbd-listen"]), (.node, []), (.peerDevice, []),
+            (OptionSection.resource, ["nbd-listen"]), (.node, ["svc-auto-up", "svc-auto-down"]),
+            (.peerDevice, []),
             (.startup, ["wfc-timeout", "wait-after-sb"]), (.handlers, []),
             (
                 .proxy,

@@ -69,7 +69,7 @@ final class EnginePair {
     }
 
     func command(_ node: EngineNode, _ command: ResourceCommand) -> StateChangeCode {
-        node.ask { loop, done in loop.command(0, command) { done($0) } }
+        node.command(0, command)
     }
 
     func snapshot(_ node: EngineNode) -> ResourceSnapshot {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Metadata
 import Primitives
 import Simulation
 import Testing
@@ -34,6 +35,61 @@ import Wire
         world.settle()
         #expect(world.disk(0).current[100] == Self.first)
         #expect(world.disk(1).current[100] == Self.first)
+        #expect(world.violations == [])
+    }
+
+    /// The peer has the write, and does not know that nobody else has it.
+    private static func losingDevice() -> World {
+        let world = ScriptedWorld.replicating(volumes: 2)
+        world.nodes[0].troubles[0].slowdown = 200
+        world.applications[0].write(0, ScriptedWorld.sectors(100, 8))
+        world.run("peer") { world.disk(1).current[100] == Self.first }
+        world.run(for: .milliseconds(5))
+        world.nodes[0].troubles[0].isGone = true
+        return world
+    }
+
+    @Test func `a write completes when the peer's data has a name of its own instead of a mark`() {
+        let world = Self.losingDevice()
+        world.run("answer") { world.applications[0].succeeded == 1 }
+        let generations = world.nodes.map { $0.core.volumeSnapshot(0).generations }
+        #expect(generations[0].current.names(generations[1].bitmap))
+        let durable = world.nodes[1].disks[0].metadata.durable.superblock
+        #expect(durable?.currentGeneration == generations[1].current.rawValue)
+        world.nodes[0].crash(losingPower: true)
+        world.nodes[1].crash(losingPower: false)
+        world.nodes[0].troubles[0].isGone = false
+        for node in 0...1 { world.restart(node) }
+        world.settle()
+        for node in 0...1 { #expect(world.disk(node).current[100] == Self.first) }
+        #expect(world.violations == [])
+    }
+
+    @Test func `a write fails if neither mark nor peer keeps a failed disk from winning`() {
+        let world = Self.losingDevice()
+        world.cutNetwork(tellsNodes: false)
+        world.run("failure") { world.state(0).disk <= .failed }
+        world.run(for: .seconds(2))
+        #expect(world.applications[0].succeeded == 0 && world.applications[0].outstanding == 1)
+        world.run("answer") { world.applications[0].outstanding == 0 }
+        #expect(world.applications[0].failed == 1)
+        #expect(world.nodes[0].core.link != .established)
+        #expect(world.violations == [])
+    }
+
+    @Test func `metadata that never answers holds up nobody when its disk has failed`() {
+        let world = ScriptedWorld.replicating(volumes: 2)
+        world.write(0, 100)
+        world.nodes[0].troubles[0].failingWrites = 1
+        world.nodes[0].troubles[0].holdsMetadata = true
+        world.write(0, 100)
+        world.write(0, 100, volume: 1)
+        world.write(0, 200)
+        #expect(world.state(0).disk == .failed)
+        world.nodes[0].troubles[0].holdsMetadata = false
+        world.run("end") { world.state(0).disk == .diskless }
+        world.nodes[0].attach(0)
+        world.settle()
         #expect(world.violations == [])
     }
 
@@ -84,6 +140,66 @@ import Wire
         world.restoreNetwork()
         world.run("peer") { world.state(0).peerDisk == .upToDate }
         world.nodes[0].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
+    /// Seeds 386 and 1299: it became what its superblock said, and had no bits for what the peer
+    /// had written meanwhile.
+    @Test(arguments: [false, true], UInt64(0)..<80)
+    func `a disk that lacks the peer's bits answers no reads`(isDetached: Bool, seed: UInt64) {
+        let world = ScriptedWorld.replicating(seed: seed)
+        if isDetached {
+            #expect(world.carryOut(.detach(volume: 0, force: false), on: 0) == .success)
+        } else {
+            world.nodes[0].troubles[0].failingWrites = 1
+            world.write(0, 100)
+        }
+        world.run("failure") { !world.nodes[0].disks[0].isOpen }
+        world.write(0, 200)
+        world.nodes[0].attach(0)
+        world.nodes[1].later(.microseconds(seed * 50)) {
+            _ = world.nodes[1].command(.detach(volume: 0, force: true))
+        }
+        world.run("detach") { !world.nodes[1].disks[0].isOpen }
+        for _ in 0..<20 {
+            world.applications[0].read(0, ScriptedWorld.sectors(200, 8))
+            world.run(for: .milliseconds(1))
+        }
+        world.run("answers") { world.applications[0].outstanding == 0 }
+        world.nodes[1].attach(0)
+        for node in 0...1 { world.carryOut(.connect(discardMyData: false), on: node) }
+        world.run("peer") { world.state(0).peerDisk == .upToDate }
+        if !world.nodes[0].disks[0].isOpen { world.nodes[0].attach(0) }
+        world.settle()
+        #expect(world.violations == [])
+    }
+
+    /// Seed 1299: the application of the target was given what another one had written.
+    @Test func `a Primary that was being synchronised refuses a source with other data`() {
+        let world = ScriptedWorld.replicating()
+        #expect(world.carryOut(.secondary(force: false), on: 0) == .success)
+        world.nodes[0].troubles[0].slowdown = 300
+        #expect(world.carryOut(.invalidate(volume: 0), on: 0) == .success)
+        world.run("resync") { world.state(0).connection == .syncTarget }
+        #expect(world.carryOut(.primary(force: false), on: 0) == .success)
+        world.nodes[0].troubles[0].slowdown = 1
+        world.applications[0].open()
+        world.cutNetwork(tellsNodes: true)
+        world.run("loss") { world.nodes.allSatisfy { $0.core.link != .established } }
+        #expect(world.state(0).disk == .inconsistent)
+        #expect(world.carryOut(.primary(force: false), on: 1) == .success)
+        world.applications[1].open()
+        world.write(1, 100)
+        world.applications[1].close()
+        #expect(world.carryOut(.secondary(force: false), on: 1) == .success)
+        world.restoreNetwork()
+        world.run("refusal") {
+            world.nodes[0].core.lastLoss == .refused(.data(.otherDataExposed))
+        }
+        world.applications[0].close()
+        #expect(world.carryOut(.secondary(force: true), on: 0) == .success)
+        for node in 0...1 { world.carryOut(.connect(discardMyData: false), on: node) }
         world.settle()
         #expect(world.violations == [])
     }

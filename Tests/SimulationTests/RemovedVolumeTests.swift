@@ -46,6 +46,26 @@ import Wire
         #expect(world.applications[0].failed == 1)
     }
 
+    /// The write waits for an epoch that another volume's disk holds up.
+    @Test func `a Diskless volume of a Secondary for which the peer has sent a write stays`()
+        throws
+    {
+        let world = ScriptedWorld.replicating(volumes: 2, .a)
+        world.nodes[1].troubles[1].slowdown = 100_000
+        world.write(0, 8, volume: 1)
+        world.write(0, 8)
+        world.run("both") { world.nodes[1].core.peerRequestCount == 2 }
+        #expect(world.carryOut(.detach(volume: 0, force: false), on: 1) == .success)
+        world.run("diskless") { !world.nodes[1].disks[0].isOpen }
+        #expect(world.nodes[1].core.peerRequestCount == 2)
+        let isRemoved = world.nodes[1].core.removeVolume(0)
+        try #require(!isRemoved)
+        world.run("written") { world.nodes[1].core.peerRequestCount == 0 }
+        let isRemovedLater = world.nodes[1].core.removeVolume(0)
+        #expect(isRemovedLater)
+        #expect(world.violations == [])
+    }
+
     @Test func `a Diskless volume of a node that is Secondary again can be removed`() {
         let world = ScriptedWorld.replicating()
         #expect(world.carryOut(.detach(volume: 0, force: false), on: 0) == .success)

@@ -71,6 +71,33 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// The target comes back before the source has read what it said of the resync before.
+    @Test(arguments: UInt64(1)...40)
+    func `a late acknowledgement clears no bit of the next resync`(seed: UInt64) {
+        var configuration = WorldConfiguration()
+        configuration.networkDelayMicroseconds = 100
+        configuration.diskDelayMicroseconds = 200
+        configuration.metaDelayMicroseconds = 400_000
+        let world = World(seed: seed, configuration)
+        world.start()
+        world.connect()
+        world.carryOut(.primary(force: false), on: 0)
+        world.run(for: .seconds(1))
+        #expect(world.carryOut(.invalidateRemote(volume: 0), on: 0) == .success)
+        world.run("resync") { world.nodes[1].core.volumeSnapshot(0).outOfSyncBits < 3_000 }
+        let synchronised = UInt64(32_768) - world.nodes[1].core.volumeSnapshot(0).outOfSyncBits * 8
+        world.nodes[1].troubles[0].failingWrites = 1
+        world.run("failure") { !world.nodes[1].disks[0].isOpen }
+        world.run("news") { world.state(0).peerDisk <= .failed }
+        for start in stride(from: 0, to: synchronised - 8, by: 64) {
+            world.applications[0].write(0, ScriptedWorld.sectors(start, 8))
+        }
+        world.run("answers") { world.applications[0].outstanding == 0 }
+        world.nodes[1].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
     /// Protocol B: the peer has received it, the own copy does not count any more.
     @Test func `a write that an invalidation overtakes waits for the peer's disk`() {
         let world = ScriptedWorld.replicating(.b)

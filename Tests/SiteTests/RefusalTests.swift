@@ -123,6 +123,87 @@ import Testing
             #expect(output.exitCode == 10, "\(line): \(output.everything)")
             #expect(output.errors.contains("\(option) is not supported yet"), "\(output.errors)")
         }
+        let line =
+            "net-options r9 1 --fencing=resource-only --verify-alg=md5 --after-sb-1pri=consensus"
+        let output = try sites.tool("bsrsetup", .alpha, line)
+        #expect(output.exitCode == 10)
+        for option in ["fencing resource-only", "verify-alg md5", "after-sb-1pri consensus"] {
+            #expect(output.errors.contains("\(option) is not supported yet"), "\(output.errors)")
+        }
+    }
+
+    @Test("TOOL-23 invalidate refuses another source, and to keep the bitmap, and changes nothing")
+    func invalidateOptions() throws {
+        let sites = try TwoSites()
+        try sites.replicate()
+        for (tool, line, reason) in [
+            ("bsradm", "invalidate r0 --sync-from-peer-node-id=7", "r0: no peer has node id 7"),
+            ("bsradm", "invalidate r0 --reset-bitmap=no", "--reset-bitmap=no is not supported"),
+            (
+                "bsradm", "invalidate-remote r0 --reset-bitmap=no",
+                "--reset-bitmap=no is not supported"
+            ),
+            (
+                "bsrsetup", "invalidate 1 --sync-from-peer-node-id=7",
+                "r0 cannot be copied from node 7: its peer is node 0"
+            ),
+            ("bsrsetup", "invalidate 1 --reset-bitmap=no", "--reset-bitmap=no is not supported"),
+            (
+                "bsrsetup", "invalidate-remote r0 0 0 --reset-bitmap=no",
+                "--reset-bitmap=no is not supported"
+            ),
+        ] {
+            let output = try sites.tool(tool, .beta, line)
+            #expect(output.exitCode == 10, "\(line): \(output.everything)")
+            #expect(output.errors.contains(reason), "\(output.errors)")
+        }
+        try sites.waitForStatus(.alpha, sites.healthy(.alpha))
+        try sites.run(
+            "bsradm",
+            .beta,
+            "invalidate r0 --sync-from-peer-node-id=0 --reset-bitmap=yes"
+        )
+        try sites.waitForStatus(.alpha, sites.healthy(.alpha))
+    }
+
+    /// What is in the disk's place, and what `up` says about it besides the path.
+    enum BadDisk: String, CaseIterable {
+        case nothing, folder, tooSmall, held, withoutMetadata
+
+        var says: [String] {
+            switch self {
+            case .nothing: ["No such file or directory", "create it, or correct 'disk'"]
+            case .folder: ["neither a block device nor a regular file", "correct 'disk'"]
+            case .tooSmall: ["only 1000 bytes", "at least 69632", "correct 'disk'"]
+            case .held: ["is configured", "take the volume down or detach it first"]
+            case .withoutMetadata: ["bsradm create-md r0", "if it held data, do not"]
+            }
+        }
+    }
+
+    @Test("TOOL-06 up says what is wrong with a disk, and what to do", arguments: BadDisk.allCases)
+    func badDisk(_ what: BadDisk) throws {
+        let sites = try TwoSites()
+        let disk = sites.disk(.alpha)
+        var held: Int32 = -1
+        defer { close(held) }
+        switch what {
+        case .nothing: unlink(disk)
+        case .folder:
+            unlink(disk)
+            mkdir(disk, 0o700)
+        case .tooSmall: truncate(disk, 1000)
+        case .held:
+            held = open(disk, O_RDWR | O_CLOEXEC)
+            #expect(flock(held, LOCK_EX | LOCK_NB) == 0)
+        case .withoutMetadata: break
+        }
+        try sites.startEngine(.alpha)
+        let output = try sites.tool("bsradm", .alpha, "up r0")
+        #expect(output.exitCode != 0)
+        for part in what.says + [disk, "once that is mended: bsradm adjust r0"] {
+            #expect(output.errors.contains(part), "no '\(part)' in \(output.errors)")
+        }
     }
 
     @Test("without metadata, or with a disk too small, up says what to do")

@@ -28,6 +28,8 @@ package struct Invocation: Sendable {
     package var isDryRun = false
     /// `-v`: print what is run; with `dump`, everything inherited.
     package var isVerbose = false
+    /// `--service`: leave out resources that a service is not to bring up or take down.
+    package var isByService = false
     /// The configuration file.
     package var configurationFile: String
     /// The name of this node, if given.
@@ -65,6 +67,10 @@ package struct Invocation: Sendable {
             self.request = .dump
         } else if let verb = scan.verb {
             self.request = .verb(verb)
+            self.isByService = scan.flags.contains("service")
+            guard !self.isByService || verb == .up || verb == .down else {
+                throw UsageError("--service goes with up and down, not with \(verb.rawValue)")
+            }
             self.options = try scan.backendOptions(for: verb)
         } else if let word = scan.word, Verb.unsupported.contains(word) {
             throw UsageError("'\(word)' is not supported yet")
@@ -91,6 +97,7 @@ private struct ArgumentScan {
     private static let flagNames: [String: String] = [
         "-d": "dry-run", "--dry-run": "dry-run", "-v": "verbose", "--verbose": "verbose",
         "-V": "version", "--version": "version", "-h": "help", "--help": "help",
+        "--service": "service",
     ]
     private static let settingNames: [String: String] = [
         "-c": "config-file", "--config-file": "config-file", "--config": "config-file",

@@ -76,6 +76,12 @@ package struct TargetFinder {
         return targets
     }
 
+    /// Those of `targets` that a service brings up, or takes down.
+    package static func forService(_ targets: [Target], _ verb: Verb) -> [Target] {
+        let option = verb == .up ? "svc-auto-up" : "svc-auto-down"
+        return targets.filter { $0.view.host.options[option] != "no" }
+    }
+
     /// All resources of this node; stacked ones are not run by the engine.
     package func views() throws(UsageError) -> [NodeView] {
         var views: [NodeView] = []

@@ -9,8 +9,7 @@ extension NodeView {
     package var refusals: [String] {
         var problems: [String] = []
         for (section, list) in self.optionLists {
-            for problem in OptionTable.refusals(of: list.pairs, in: section)
-            where !problems.contains(problem) {
+            for problem in list.refusals(in: section) where !problems.contains(problem) {
                 problems.append(problem)
             }
         }
@@ -60,17 +59,46 @@ extension NodeView {
     }
 }
 
+extension Target {
+    /// Why the engine would refuse to `invalidate` with `options`; nil if nothing speaks against
+    /// it.
+    ///
+    /// The metadata of a volume that is not attached is not to be invalidated then either.
+    package func refusalToInvalidate(_ options: [BackendOption]) -> String? {
+        for option in options {
+            switch (option.name, option.value) {
+            case ("reset-bitmap", "no"):
+                return "--reset-bitmap=no is not supported: everything is copied; leave it out"
+            case ("sync-from-peer-node-id", let id?)
+            where id != "-1" && !self.peers.contains(where: { String($0.nodeID) == id }):
+                let peers = self.peers.map { String($0.nodeID) }.joined(separator: ", ")
+                return "no peer has node id \(id); known: \(peers)"
+            default: continue
+            }
+        }
+        return nil
+    }
+}
+
 extension RelayConnection {
-    /// Why the relay would not bring the connection up; nil if nothing speaks against it.
-    package var refusal: String? {
-        if let problem = OptionTable.refusals(of: self.settings.options.pairs, in: .proxy)
-            .first
-        {
-            return problem
+    /// Why the relay would not bring the connection up, all reasons; none if nothing speaks
+    /// against it.
+    package var refusals: [String] {
+        self.settings.options.refusals(in: .proxy)
+            + self.settings.plugins.compactMap { line in
+                guard line.words.first == "crypto" else { return nil }
+                return line.words.joined(separator: " ")
+                    + " is not supported yet; leave it out (\(line.position))"
+            }
+    }
+}
+
+extension OptionList {
+    /// Why those of the settings that are not built cannot be used, and where each stands.
+    fileprivate func refusals(in section: OptionSection) -> [String] {
+        self.settings.flatMap { setting in
+            OptionTable.refusals(of: [(setting.name, setting.value)], in: section)
+                .map { "\($0) (\(setting.position))" }
         }
-        guard let line = self.settings.plugins.first(where: { $0.words.first == "crypto" }) else {
-            return nil
-        }
-        return line.words.joined(separator: " ") + " is not supported yet; leave it out"
     }
 }

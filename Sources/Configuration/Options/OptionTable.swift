@@ -115,8 +115,8 @@ package enum OptionTable {
     ]
 
     private static let node: [OptionDescription] = [
-        .init("svc-auto-up", .node, .boolean, default: "yes", .withoutEffect),
-        .init("svc-auto-down", .node, .boolean, default: "yes", .withoutEffect),
+        .init("svc-auto-up", .node, .boolean, default: "yes", .honoured),
+        .init("svc-auto-down", .node, .boolean, default: "yes", .honoured),
         .init("target-only", .node, .boolean, default: "no", .refused()),
     ]
 

@@ -39,10 +39,15 @@ extension AttachFailure {
         case .noBitmapSlot:
             self.init(
                 code: 171,
-                text: "\(request.metadataPath): all bitmap slots belong to other peers"
+                text: "\(request.metadataPath): all bitmap slots belong to other peers; take one "
+                    + "back with forget-peer of bsrmeta, or create the metadata anew"
             )
         case .diskTooSmall:
-            self.init(code: 111, text: "\(request.dataPath): there is no room for any data")
+            self.init(
+                code: 111,
+                text: "\(request.dataPath): there is no room for any data; give the disk more "
+                    + "room, or correct 'disk' in the resource file"
+            )
         case .dataTooLarge(let agreed, let room):
             self.init(
                 code: 111,
@@ -108,7 +113,19 @@ extension EngineLoop {
         _ = peer
         let word = request.index == "flexible" ? "flex-external" : request.index
         guard let placement = Placement(word: word) else {
-            throw AttachFailure(code: 116, text: "\(request.index) is no meta-disk index")
+            throw AttachFailure(
+                code: 116,
+                text:
+                    "'\(request.index)' is no meta-disk index: use internal, flexible or a number "
+                    + "from 0 to 255"
+            )
+        }
+        guard placement.isInternal || request.metadataPath != request.dataPath else {
+            throw AttachFailure(
+                code: 116,
+                text: "\(request.dataPath) is the disk and the meta-disk; for metadata on the disk "
+                    + "itself use meta-disk internal"
+            )
         }
         let files = try self.openFiles(request, placement)
         do throws(AttachFailure) {
@@ -148,7 +165,17 @@ extension EngineLoop {
             if case .inUse = error {
                 throw AttachFailure(code: claimed, text: "\(error)")
             }
-            throw AttachFailure(code: failure, text: "\(error)")
+            throw AttachFailure(code: failure, text: "\(error)\(Self.remedy(error))")
+        }
+    }
+
+    private static func remedy(_ error: ReactorError) -> String {
+        switch error {
+        case .systemCall("open", _, let code):
+            DiskRemedy.text(errno: code.number).map { "; \($0)" } ?? ""
+        case .notAVolume: "; \(DiskRemedy.otherKind)"
+        case .systemCall, .inUse, .badAddress, .directUnavailable, .limitReached, .ringUnavailable:
+            ""
         }
     }
 
@@ -169,7 +196,13 @@ extension EngineLoop {
         } catch { throw AttachFailure(code: 104, text: "\(error)") }
         do throws(LayoutFault) {
             position = try Layout.superblockPosition(placement, deviceBytes: deviceBytes)
-        } catch { throw AttachFailure(code: 112, text: "\(request.metadataPath): \(error)") }
+        } catch {
+            throw AttachFailure(
+                code: 112,
+                text: "\(request.metadataPath): \(error); correct 'disk' or 'meta-disk' in the "
+                    + "resource file"
+            )
+        }
         let progress = AttachProgress(
             files: files,
             request: request,
@@ -211,7 +244,8 @@ extension EngineLoop {
             if let code {
                 throw AttachFailure(
                     code: 118,
-                    text: "Reading the metadata of \(progress.request.metadataPath) failed: \(code)"
+                    text: "Reading the metadata of \(progress.request.metadataPath) failed: "
+                        + "\(code); the kernel's log may say why"
                 )
             }
             let isComplete = try self.advance(&progress, owner, count)
@@ -252,7 +286,10 @@ extension EngineLoop {
     ) throws(AttachFailure) {
         let path = progress.request.metadataPath
         guard bytes.count == Superblock.byteCount else {
-            throw AttachFailure(code: 112, text: "\(path) ends before its superblock")
+            throw AttachFailure(
+                code: 112,
+                text: "\(path) ends before its superblock: has it been made smaller just now?"
+            )
         }
         do throws(SuperblockFault) {
             let stored = try StoredMetadata(

@@ -252,7 +252,8 @@ extension Superblock {
         package var description: String {
             switch self {
             case .otherNode(let stored, let own):
-                "ambiguous node id: metadata says \(stored), configuration says \(own)"
+                "ambiguous node id: metadata says \(stored), configuration says \(own); correct "
+                    + "'disk' or 'node-id' in the resource file"
             case .ownSlot(let slot): "the own node has bitmap slot \(slot) in its metadata"
             case .peerSlot(let peer, let slot):
                 "bitmap slot \(slot) of node \(peer) does not exist or belongs to another node too"

@@ -75,7 +75,11 @@ package final class Transport {
         guard !self.isCut, self.isOpen[receiver] else { return }
         let index = Self.index(socket)
         let last = self.streams[receiver][index].lastArrival
-        let arrival = max(last, self.world.now + self.world.networkDelay())
+        var delay = self.world.networkDelay()
+        if socket == .meta {
+            delay = delay + .microseconds(self.world.configuration.metaDelayMicroseconds)
+        }
+        let arrival = max(last, self.world.now + delay)
         self.streams[receiver][index].lastArrival = arrival
         self.streams[receiver][index].frames.append((arrival, frame))
         self.pump(receiver, socket)

@@ -40,6 +40,8 @@ extension RandomWorld {
         case .slowDisk:
             let slowdown = 2 + self.random.below(100)
             return self.trouble(node) { $0.slowdown = $0.slowdown == 1 ? slowdown : 1 }
+        case .deviceGone: return self.trouble(node, for: 5_000) { $0.isGone = $1 }
+        case .hangingMetadata: return self.trouble(node, for: 15_000) { $0.holdsMetadata = $1 }
         }
     }
 
@@ -61,8 +63,26 @@ extension RandomWorld {
 
     private func trouble(_ node: Int, _ change: (inout DiskTrouble) -> Void) -> Bool {
         guard self.world.nodes[node].isUp else { return false }
-        let volumes = UInt64(self.plan.configuration.volumes.count)
-        change(&self.world.nodes[node].troubles[Int(self.random.below(volumes))])
+        change(&self.world.nodes[node].troubles[self.randomVolume()])
         return true
+    }
+
+    /// A trouble that begins with `true` and ends with `false`.
+    private func trouble(
+        _ node: Int,
+        for longest: UInt64,
+        _ change: @escaping (inout DiskTrouble, Bool) -> Void
+    ) -> Bool {
+        guard self.world.nodes[node].isUp else { return false }
+        let volume = self.randomVolume()
+        change(&self.world.nodes[node].troubles[volume], true)
+        self.world.schedule(after: .milliseconds(1 + self.random.below(longest))) { [self] in
+            change(&self.world.nodes[node].troubles[volume], false)
+        }
+        return true
+    }
+
+    private func randomVolume() -> Int {
+        Int(self.random.below(UInt64(self.plan.configuration.volumes.count)))
     }
 }

@@ -24,6 +24,10 @@ package enum Fault: String, CaseIterable, Sendable {
     case flushError
     case metadataError
     case slowDisk
+    /// A device fails every operation for a while.
+    case deviceGone
+    /// The metadata device answers nothing for a while.
+    case hangingMetadata
 }
 
 /// What an administrator of a random world does.
@@ -70,6 +74,7 @@ package struct WorldPlan: Sendable {
         configuration.diskDelayMicroseconds = [200, 2_000, 20_000][Int(random.below(3))]
         configuration.slowOperation = random.chance(1, in: 3) ? 200 : 0
         configuration.networkDelayMicroseconds = [200, 5_000, 60_000][Int(random.below(3))]
+        configuration.metaDelayMicroseconds = random.chance(1, in: 4) ? 100_000 : 0
         configuration.bitmapSlots = random.chance(1, in: 4) ? 2 : 1
         configuration.authenticates = random.chance(1, in: 4)
         configuration.usesRunLengthEncoding = !random.chance(1, in: 4)

@@ -19,6 +19,8 @@ package struct WorldConfiguration {
     /// Whether the nodes show each other that they know a secret.
     package var authenticates = false
     package var usesRunLengthEncoding = true
+    /// What the meta socket takes longer than the data socket, both ways.
+    package var metaDelayMicroseconds: UInt64 = 0
     package var requestMaximum = 256
     package var peerRequestMaximum = 256
     /// What the machines leave out on purpose, to see whether a checker notices.

@@ -14,6 +14,10 @@ package struct DiskTrouble {
     package var failingMetadata = 0
     /// Operations take this many times longer.
     package var slowdown: UInt64 = 1
+    /// Every operation of data and metadata fails.
+    package var isGone = false
+    /// Operations of the metadata neither fail nor end meanwhile.
+    package var holdsMetadata = false
 
     package init() {}
 }
@@ -23,8 +27,9 @@ extension WorldNode {
     private static var failure: IOResult { .failure(errno: 5) }
 
     private func fails(_ volume: UInt16, _ count: WritableKeyPath<DiskTrouble, Int>) -> Bool {
-        guard self.troubles[Int(volume)][keyPath: count] > 0 else { return false }
-        self.troubles[Int(volume)][keyPath: count] -= 1
+        let trouble = self.troubles[Int(volume)]
+        guard trouble.isGone || trouble[keyPath: count] > 0 else { return false }
+        if !trouble.isGone { self.troubles[Int(volume)][keyPath: count] -= 1 }
         self.world.checks.diskFailed(
             self.number,
             Int(volume),
@@ -36,6 +41,14 @@ extension WorldNode {
     private func afterDelay(_ volume: UInt16, _ body: @escaping () -> Void) {
         let slowdown = self.troubles[Int(volume)].slowdown
         self.later(self.world.diskDelay(slowdown: slowdown), body)
+    }
+
+    /// The end of an operation of the metadata, as soon as they end again.
+    private func afterMetadataDelay(_ volume: UInt16, _ body: @escaping () -> Void) {
+        self.afterDelay(volume) { [self] in
+            guard self.troubles[Int(volume)].holdsMetadata else { return body() }
+            self.afterMetadataDelay(volume, body)
+        }
     }
 
     /// Reports an operation that no open disk could carry out, as the driver does.
@@ -180,7 +193,7 @@ extension WorldNode {
         if self.refuse(volume, token) { return }
         let metadata = self.disks[Int(volume)].metadata
         let id = isSkipped ? nil : metadata.begin(block, at: position)
-        self.afterDelay(volume) { [self] in
+        self.afterMetadataDelay(volume) { [self] in
             if self.fails(volume, \.failingMetadata) {
                 if let id { metadata.fail(id, &self.world.random) }
                 return self.finish(volume, token, Self.failure)
@@ -195,7 +208,7 @@ extension WorldNode {
         let metadata = self.disks[Int(volume)].metadata
         let mark = metadata.flushMark
         let isSkipped = self.skipsMetadataFlush(token)
-        self.afterDelay(volume) { [self] in
+        self.afterMetadataDelay(volume) { [self] in
             if self.fails(volume, \.failingMetadata) {
                 metadata.flushFailed()
                 return self.finish(volume, token, Self.failure)

@@ -69,7 +69,8 @@ struct Administrator {
         }
         if verb == .status, self.invocation.targets.isEmpty { return self.statusOfAll() }
         if self.invocation.targets.isEmpty { throw UsageError("No resource names specified") }
-        let targets = try finder.targets(self.invocation.targets, for: verb)
+        var targets = try finder.targets(self.invocation.targets, for: verb)
+        if self.invocation.isByService { targets = TargetFinder.forService(targets, verb) }
         if verb.rawValue.hasPrefix("sh-") {
             let query = ShellQuery(verb, runDirectory: self.invocation.runDirectory)
             for target in targets { try query.answer(target) }
@@ -136,6 +137,11 @@ struct Administrator {
         throws(UsageError) -> [BackendCommand]
     {
         if verb == .up || verb == .adjust, !self.invocation.isDryRun { try self.check(target) }
+        if verb == .invalidate || verb == .invalidateRemote,
+            let problem = target.refusalToInvalidate(self.invocation.options)
+        {
+            throw UsageError("\(target.name): \(problem)", exitCode: ExitCode.configuration)
+        }
         switch verb {
         case .adjust:
             let running = try self.running(target, backend)

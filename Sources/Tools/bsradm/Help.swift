@@ -106,6 +106,7 @@ enum Help {
               --run-dir DIR        where the engine's sockets are       [BSR_RUN_DIR, /run/bsr]
           -d, --dry-run            print the backend commands, change nothing
           -v, --verbose            print the backend commands and run them
+              --service            up, down: as svc-auto-up and svc-auto-down say
           -s, --bsrsetup PATH      engine tool instead of the one beside bsradm
           -m, --bsrmeta PATH       metadata tool instead of the one beside bsradm
           -W, --setup-option OPT   pass OPT to the backend

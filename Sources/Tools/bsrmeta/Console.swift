@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Metadata
 
 /// Why the tool ends early: a message for people and a status for scripts.
 struct Failure: Error {
@@ -18,6 +19,13 @@ struct Failure: Error {
     /// A system call failed.
     static func system(_ what: String, _ path: String, status: Int32 = 10) -> Self {
         Self(status, "\(what)(\(path)) failed: \(String(cString: strerror(errno)))")
+    }
+
+    /// A disk cannot be opened.
+    static func opening(_ path: String) -> Self {
+        let remedy = DiskRemedy.text(errno: errno)
+        let failure = Self.system("open", path, status: 20)
+        return Self(20, failure.message + (remedy.map { "; \($0)" } ?? ""))
     }
 
     static let help = Self(0, "help")

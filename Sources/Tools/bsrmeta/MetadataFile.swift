@@ -24,10 +24,13 @@ final class MetadataFile {
         self.path = path
         self.isDryRun = isDryRun
         var information = stat()
-        guard stat(path, &information) == 0 else { throw .system("open", path, status: 20) }
+        guard stat(path, &information) == 0 else { throw .opening(path) }
         let kind = information.st_mode & S_IFMT
         guard kind == S_IFREG || kind == S_IFBLK else {
-            throw .usage("'\(path)' is neither a block device nor a regular file!")
+            throw .usage(
+                "'\(path)' is neither a block device nor a regular file!\n"
+                    + DiskRemedy.otherKind
+            )
         }
         let access = (forWriting && !isDryRun ? O_RDWR : O_RDONLY) | O_CLOEXEC
         let exclusive = forWriting && kind == S_IFBLK ? O_EXCL : 0
@@ -39,7 +42,7 @@ final class MetadataFile {
             }
             descriptor = open(path, access)
         }
-        guard descriptor >= 0 else { throw .system("open", path, status: 20) }
+        guard descriptor >= 0 else { throw .opening(path) }
         self.descriptor = descriptor
         let end = lseek(descriptor, 0, SEEK_END)
         self.byteCount = UInt64(max(0, end))

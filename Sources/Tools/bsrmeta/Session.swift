@@ -22,7 +22,9 @@ final class Session {
             throw Failure(
                 10,
                 "\(invocation.metaDevice) is only \(self.file.byteCount) bytes. "
-                    + "That's not enough."
+                    + "That's not enough.\nMetadata needs at least "
+                    + "\(Layout.deviceBytesMinimum): give the disk more room, or correct 'disk' or "
+                    + "'meta-disk' in the resource file."
             )
         }
     }

@@ -19,8 +19,12 @@ struct ConfiguredConnection {
         } catch {
             throw ToolError(description: "connection \(self.name): \(error)")
         }
-        if let problem = self.connection.refusal {
-            throw ToolError(description: "connection \(self.name): \(problem)")
+        let problems = self.connection.refusals
+        guard problems.isEmpty else {
+            throw ToolError(
+                description: problems.map { "connection \(self.name): \($0)" }
+                    .joined(separator: "\n")
+            )
         }
         var arguments = RelayArguments(
             name: self.name,

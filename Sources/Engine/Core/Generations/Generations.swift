@@ -39,6 +39,12 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
             && self.history0.names(other.history0) && self.history1.names(other.history1)
     }
 
+    /// Whether the set has `generation` in one of its places.
+    func contains(_ generation: GenerationID) -> Bool {
+        generation.names(self.current) || generation.names(self.bitmap)
+            || generation.names(self.history0) || generation.names(self.history1)
+    }
+
     /// Starts a generation that the peer does not have; its name is `random`.
     ///
     /// The bits count from the generation that ends, or go on counting from an older one. DRBD 8.4
@@ -133,9 +139,7 @@ package struct Generations: Hashable, Sendable, BitwiseCopyable {
     /// A usable name from `random`: neither blank nor one of `set`'s.
     private static func fresh(_ random: UInt64, unlike set: Generations) -> GenerationID {
         var candidate = GenerationID(random & ~1)
-        while candidate.isBlank || candidate.names(set.current) || candidate.names(set.bitmap)
-            || candidate.names(set.history0) || candidate.names(set.history1)
-        {
+        while candidate.isBlank || set.contains(candidate) {
             candidate = GenerationID((candidate.rawValue &+ 0x9E37_79B9_7F4A_7C16) & ~1)
         }
         return candidate

@@ -53,11 +53,14 @@ extension Resource {
 
     /// The peer is gone that a disk, attached to a Primary, was to be brought up to date from.
     private mutating func giveUpIfOutOfDate(_ index: UInt16, at now: Instant) {
+        if self.needsPeerToAttach(index) { self.diskIsOutOfDate(index, at: now) }
+    }
+
+    /// Whether a disk is being attached that lacks what the application of this Primary was told.
+    func needsPeerToAttach(_ index: UInt16) -> Bool {
         let state = self.volumes[index].state
-        guard state.disk == .negotiating, state.role == .primary,
-            self.volumes[index].exposesPeerData
-        else { return }
-        self.diskIsOutOfDate(index, at: now)
+        return state.disk == .negotiating && state.role == .primary
+            && self.volumes[index].exposesPeerData
     }
 
     /// Whether both nodes have agreed on the end of the connection, and the peer is to close first.
@@ -137,6 +140,7 @@ extension Resource {
             self.volumes[index].considersResync = false
             self.volumes[index].earlySyncUUID = nil
             self.resyncStopped(index, at: now)
+            self.volumes[index].mayBeAcknowledgedLate = false
         }
         self.retryHeldPeerWrites()
     }

@@ -8,6 +8,8 @@ enum AfterPersist: BitwiseCopyable {
     case nothing
     /// Writes of the new generation may begin and complete.
     case generation
+    /// The same, and the peer learns the new name, which proves to it that it is durable.
+    case announceGeneration
     case enterSyncSource
     case startResyncAsTarget
     /// The bits that the superblock has promised may be written.
@@ -31,6 +33,7 @@ extension AfterPersist {
         switch self {
         case .enterSyncSource, .sendState: self = .nothing
         case .startResyncAsTarget: self = .releasePeerWrites
+        case .announceGeneration: self = .generation
         case .nothing, .generation, .recordFullSync, .markPeerWrite, .releasePeerWrites, .reply,
             .detach, .giveUpDisk:
             break
@@ -82,6 +85,7 @@ extension Resource {
         switch step {
         case .nothing: break
         case .generation: self.generationPersisted(at: now)
+        case .announceGeneration: self.announceGeneration(index, at: now)
         case .giveUpDisk: self.staleDiskRecorded(index, at: now)
         case .enterSyncSource: self.enterSyncSource(index, at: now)
         case .startResyncAsTarget: self.startResyncAsTarget(index, at: now)
@@ -92,6 +96,15 @@ extension Resource {
         case .detach: self.detachAfterMetadata(index, at: now)
         case .reply(let command): self.commandPersisted(command)
         }
+    }
+
+    /// A generation is durable, or the disk is gone that should have recorded it.
+    private mutating func announceGeneration(_ index: UInt16, at now: Instant) {
+        self.generationPersisted(at: now)
+        guard self.volumes.contains(index), self.volumes[index].state.connection >= .connected,
+            self.volumes[index].state.disk > .failed
+        else { return }
+        self.sendGenerations(index)
     }
 
     mutating func generationPersisted(at now: Instant) {

@@ -18,6 +18,7 @@ extension Resource {
     mutating func sendVolumeHandshake(_ index: UInt16, at now: Instant) {
         self.tellOfVolume(index)
         self.volumes[index].handshakeRunning = true
+        self.volumes[index].hasPeersMarks = false
         self.change(index, StateChange(connection: .wfReportParams), at: now)
     }
 
@@ -27,6 +28,10 @@ extension Resource {
         else { return }
         let old = self.volumes[index].state
         let realDisk = self.realPeerDisk(index, report)
+        if realDisk < .inconsistent, self.needsPeerToAttach(index) {
+            self.diskIsOutOfDate(index, at: now)
+            return self.receiveState(index, report, at: now)
+        }
         guard self.mayServe(index, realDisk) else {
             return self.closeConnection(.refused(.data(.otherDataExposed)), at: now)
         }
@@ -116,7 +121,7 @@ extension Resource {
     /// node saw when its own disk was lost.
     private func mayServe(_ index: UInt16, _ peerDisk: DiskState) -> Bool {
         let state = self.volumes[index].state
-        guard state.role == .primary, state.disk < .inconsistent, peerDisk >= .consistent,
+        guard state.role == .primary, state.disk < .consistent, peerDisk >= .consistent,
             state.peerDisk < .consistent, !self.volumes[index].exposedGeneration.isEmpty,
             let peer = self.volumes[index].peerGenerations
         else { return true }

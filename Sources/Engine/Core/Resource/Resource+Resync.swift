@@ -88,9 +88,8 @@ extension Resource {
             self.volumes[index].needsFullSync = false
             self.persist(index)
         case .endResyncAsTarget:
-            guard self.volumes[index].isEndingResync, self.volumes[index].awaitsEndingBitmap
-            else { return }
-            self.volumes[index].isEndingResync = false
+            guard self.volumes[index].resyncEnd == .awaitsBitmap else { return }
+            self.volumes[index].resyncEnd = .none
             self.endResyncAsTarget(index, at: now)
         case .recordEndOfResync:
             self.volumes[index].generationsDuringResync = nil
@@ -102,10 +101,19 @@ extension Resource {
     // MARK: Source
 
     /// The resync has a durable name: it starts.
+    ///
+    /// P_RS_WRITE_ACK does not say to which resync it belongs, and those of the last one may be
+    /// slower than all that has been agreed on the data socket since. The target sends no more of
+    /// them, so all have come with the answer to a ping.
     mutating func enterSyncSource(_ index: UInt16, at now: Instant) {
         let connection = self.volumes[index].state.connection
         guard connection == .wfBitMapS || connection == .startingSyncS || connection == .ahead
         else { return }
+        if self.volumes[index].mayBeAcknowledgedLate {
+            self.liveness(.pingWanted, at: now)
+            self.volumes[index].beginningPing = self.pingsSent
+            return
+        }
         self.change(
             index,
             StateChange(connection: .syncSource, peerDisk: .inconsistent),
@@ -166,6 +174,9 @@ extension Resource {
             self.volumes[index].earlySyncUUID = generation
         case .wfSyncUUID, .behind:
             self.volumes[index].earlySyncUUID = nil
+            self.volumes[index].hasPeersMarks = true
+            self.volumes[index].exposedGeneration =
+                self.volumes[index].peerGenerations?.generations.current ?? .empty
             self.volumes[index].resyncSource = self.volumes[index].peerGenerations?.generations
             self.volumes[index].generations.startResyncAsTarget(
                 generation,
@@ -244,12 +255,9 @@ extension Resource {
 
     /// A ping whose answer proves that the source has seen all our acknowledgements.
     private mutating func beginEndOfResync(_ index: UInt16, at now: Instant) {
-        guard !self.volumes[index].isEndingResync else { return }
-        self.volumes[index].isEndingResync = true
-        self.volumes[index].endingEpoch = .max
-        self.volumes[index].awaitsEndingBitmap = false
+        guard self.volumes[index].resyncEnd == .none else { return }
         self.liveness(.pingWanted, at: now)
-        self.volumes[index].endingPing = self.pingsSent
+        self.volumes[index].resyncEnd = .awaitsPing(self.pingsSent)
     }
 
     /// P_PING_ACK for ping `number`: resyncs that waited for it end when everything is on stable
@@ -258,10 +266,17 @@ extension Resource {
     /// The blocks of a resync overtake the writes that wait for their epoch, and may be newer than
     /// those.
     mutating func pingAnswered(_ number: UInt64, at now: Instant) {
-        for index in self.volumes.indices
-        where self.volumes[index].isEndingResync && self.volumes[index].endingPing <= number {
-            self.volumes[index].endingPing = .max
-            self.volumes[index].endingEpoch = self.received.indexBehindArrived
+        for index in self.volumes.indices {
+            if let awaited = self.volumes[index].beginningPing, awaited <= number {
+                self.volumes[index].beginningPing = nil
+                self.volumes[index].mayBeAcknowledgedLate = false
+                self.enterSyncSource(index, at: now)
+            }
+            if case .awaitsPing(let awaited) = self.volumes[index].resyncEnd, awaited <= number {
+                self.volumes[index].resyncEnd = .awaitsEpochs(
+                    before: self.received.indexBehindArrived
+                )
+            }
         }
         self.endResyncsWhoseWritesAreStable(at: now)
     }
@@ -270,12 +285,11 @@ extension Resource {
     ///
     /// Else a crash could leave bits behind that no resync clears, because the data has one name.
     mutating func endResyncsWhoseWritesAreStable(at now: Instant) {
-        for index in self.volumes.indices
-        where self.volumes[index].isEndingResync
-            && self.volumes[index].endingEpoch <= self.received.oldest
-        {
-            self.volumes[index].endingEpoch = .max
-            self.volumes[index].awaitsEndingBitmap = true
+        for index in self.volumes.indices {
+            guard case .awaitsEpochs(let epoch) = self.volumes[index].resyncEnd,
+                epoch <= self.received.oldest
+            else { continue }
+            self.volumes[index].resyncEnd = .awaitsBitmap
             self.writeBitmap(index, then: .endResyncAsTarget, at: now)
         }
     }
@@ -327,7 +341,10 @@ extension Resource {
     /// A resync that ended or was aborted leaves nothing behind.
     mutating func resyncStopped(_ index: UInt16, at now: Instant) {
         self.volumes[index].endWalk()
-        self.volumes[index].isEndingResync = false
+        self.volumes[index].resyncEnd = .none
+        if self.volumes[index].unacknowledgedResync > 0 {
+            self.volumes[index].mayBeAcknowledgedLate = true
+        }
         self.volumes[index].unacknowledgedResync = 0
         self.releaseWritesAwaitingResync(of: nil, in: index, at: now)
     }
@@ -347,6 +364,17 @@ extension Resource {
     }
 
     mutating func setAllOutOfSync(_ index: UInt16) { self.volumes[index].setAllOutOfSync() }
+}
+
+/// How far the target of a resync that has all its blocks is with ending it.
+enum ResyncEnd: Equatable, BitwiseCopyable {
+    /// Blocks are outstanding, or there is no resync.
+    case none
+    /// The ping whose answer says that the source has seen every acknowledgement.
+    case awaitsPing(UInt64)
+    /// All epochs of the peer's writes before this one have to be stable.
+    case awaitsEpochs(before: UInt64)
+    case awaitsBitmap
 }
 
 /// What comes after the bitmap was written and flushed.

@@ -43,24 +43,30 @@ extension Resource {
             to: new,
             generations: self.volumes[index].generations
         ) {
-            self.startNewGeneration(index, at: now)
-            if new.connection >= .connected { self.sendGenerations(index) }
+            let isConnected = new.connection >= .connected
+            self.startNewGeneration(
+                index,
+                then: isConnected ? .announceGeneration : .generation,
+                at: now
+            )
         }
         if new.disk > .negotiating { self.volumes[index].recordedDisk = new.disk }
         if new.disk == .upToDate { self.volumes[index].staleGeneration = .empty }
         if old.metadataView != new.metadataView, new.disk > .negotiating { self.persist(index) }
+        if old.disk == .upToDate, new.disk < .upToDate { self.noteExposedGeneration(index) }
         if new.disk == .failed, old.disk != .failed {
             // Before anything that the own disk lacks: the peer then keeps account of it.
             if self.isEstablished { self.sendState(index) }
-            if old.disk > .negotiating {
-                self.volumes[index].exposedGeneration = self.volumes[index].generations.current
-            }
             self.peerBecomesOnlyCopy(index)
             if self.leavesPeerAlone(index, from: old) {
                 self.recordStaleDisk(index, at: now)
             } else {
                 self.beginDetach(index, at: now)
             }
+        }
+        if self.volumes[index].awaitsStaleMark, !new.mayReadFromPeer {
+            // What the disk lacks fails now, instead of completing.
+            self.releaseStaleDisk(index, at: now)
         }
         if old.connection >= .syncSource && old.connection <= .pausedSyncT,
             new.connection == .connected
@@ -71,6 +77,7 @@ extension Resource {
             self.volumes[index].resyncRound &+= 1
         }
         if new.connection != old.connection {
+            self.volumes[index].beginningPing = nil
             self.connectionChanged(index, from: old, to: new, at: now)
             if old.connection == .wfReportParams { self.deferred.append(.attachFlushed(index)) }
         }
@@ -137,12 +144,18 @@ extension Resource {
     ///
     /// No write is completed, and none begins, before the generation's name is durable: else a
     /// crash could hide a split brain.
-    mutating func startNewGeneration(_ index: UInt16, at now: Instant) {
+    ///
+    /// - Parameter step: `generation` or `announceGeneration`.
+    mutating func startNewGeneration(
+        _ index: UInt16,
+        then step: AfterPersist = .generation,
+        at now: Instant
+    ) {
         self.volumes[index].generations.startNew(
             self.random.next(),
             role: self.volumes[index].state.role
         )
-        self.persist(index, then: .generation)
+        self.persist(index, then: step)
         self.generationsPending += 1
     }
 
@@ -172,26 +185,57 @@ extension Resource {
             && volume.role == .primary && volume.mayReadFromPeer
     }
 
-    /// A disk has failed that the peer's disk takes the place of: its superblock says Inconsistent
-    /// before any write completes that it lacks.
+    /// A disk has failed that the peer's disk takes the place of: before any write completes that
+    /// it lacks, its superblock says Inconsistent, or the peer's data durably has a new name.
     ///
-    /// The connection may be lost before the peer hears of the failure. Without the mark the disk,
-    /// attached again later, would look like the one of a crashed Primary, and win.
+    /// The connection may be lost before the peer hears of the failure. Without one of the two the
+    /// disk, attached again later, would look like the one of a crashed Primary, and win. Its
+    /// metadata may have failed, too, or never answer.
     private mutating func recordStaleDisk(_ index: UInt16, at now: Instant) {
         self.volumes[index].recordedDisk = .inconsistent
         self.volumes[index].staleGeneration = self.volumes[index].generations.current
-        if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
+        self.volumes[index].awaitsStaleMark = true
         self.generationsPending += 1
+        if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
         self.persist(index, then: .giveUpDisk)
     }
 
-    /// The superblock says what it can of a failed disk.
+    /// What the application of this node has seen when the own disk does not count any more.
+    ///
+    /// The peer may have named its data already, as the one who will be asked from now on.
+    private mutating func noteExposedGeneration(_ index: UInt16) {
+        let own = self.volumes[index].generations
+        let peer = self.volumes[index].peerGenerations?.generations.current
+        let isPeers =
+            self.volumes[index].state.mayReadFromPeer && peer.map { !own.contains($0) } == true
+        self.volumes[index].exposedGeneration = isPeers ? peer ?? own.current : own.current
+    }
+
+    /// The superblock of a failed disk says Inconsistent, or it will never be written.
     mutating func staleDiskRecorded(_ index: UInt16, at now: Instant) {
-        self.generationPersisted(at: now)
         guard self.volumes.contains(index), self.volumes[index].hasDisk,
             self.volumes[index].state.disk == .failed, !self.volumes[index].isDetaching
         else { return }
+        self.releaseStaleDisk(index, at: now)
         self.beginDetach(index, at: now)
+    }
+
+    /// The peer's P_UUIDS: it sends a new name when that is durable.
+    mutating func peerNamedItsData(_ index: UInt16, _ current: GenerationID, at now: Instant) {
+        guard self.volumes[index].awaitsStaleMark,
+            !self.volumes[index].generations.contains(current)
+        else { return }
+        self.releaseStaleDisk(index, at: now)
+        if self.volumes[index].state.disk == .failed, !self.volumes[index].isDetaching {
+            self.beginDetach(index, at: now)
+        }
+    }
+
+    /// What waits for the end of a failed disk goes on.
+    private mutating func releaseStaleDisk(_ index: UInt16, at now: Instant) {
+        guard self.volumes[index].awaitsStaleMark else { return }
+        self.volumes[index].awaitsStaleMark = false
+        self.generationPersisted(at: now)
     }
 
     /// Waits for what is in flight on the disk, then closes it.

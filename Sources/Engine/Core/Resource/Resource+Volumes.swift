@@ -45,7 +45,7 @@ extension Resource {
     package mutating func removeVolume(_ index: UInt16) -> Bool {
         guard self.volumes.contains(index), !self.volumes[index].hasDisk,
             self.volumes[index].state.role == .secondary, !self.volumes[index].isInUse,
-            !self.hasRequests(index)
+            !self.volumes[index].awaitsStaleMark, !self.hasRequests(index)
         else { return false }
         self.volumes.remove(index)
         return true
@@ -318,8 +318,9 @@ extension Resource {
             crashedPrimary: set.flags.contains(.crashedPrimary),
             isInconsistent: set.flags.contains(.inconsistent)
         )
+        self.peerNamedItsData(index, generations.current, at: now)
         let state = self.volumes[index].state
-        if state.role == .primary, state.disk < .inconsistent {
+        if state.role == .primary, state.disk < .consistent {
             let exposed = self.volumes[index].exposedGeneration
             let isInUse = state.connection >= .connected && state.peerDisk >= .inconsistent
             guard isInUse || exposed.names(generations.current) else {

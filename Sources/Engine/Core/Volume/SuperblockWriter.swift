@@ -22,7 +22,8 @@ struct SuperblockWriter: ~Copyable {
         self.wanted += 1
         switch step {
         case .nothing: break
-        case .generation, .giveUpDisk, .enterSyncSource, .startResyncAsTarget, .recordFullSync,
+        case .generation, .announceGeneration, .giveUpDisk, .enterSyncSource, .startResyncAsTarget,
+            .recordFullSync,
             .markPeerWrite, .releasePeerWrites, .sendState, .reply, .detach:
             self.waiters.append(Waiter(number: self.wanted, step: step))
         }

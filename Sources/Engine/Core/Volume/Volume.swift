@@ -89,13 +89,19 @@ struct Volume: ~Copyable {
     var superblock = SuperblockWriter()
     var bitmapWriter = BitmapWriter()
 
-    /// The generation that the application of a Primary without a disk has seen.
+    /// The generation that the application of a Primary without a good disk has seen.
     var exposedGeneration = GenerationID.empty
     /// The application was told of writes that the own disk, present or not, does not have.
     var exposesPeerData = false
+    /// The bits of this Inconsistent disk cover all that it lacks: a resync has begun since the
+    /// disk was attached and the peer was met.
+    var hasPeersMarks = false
     /// The generation of the own disk when it failed and the peer's took its place; it may lack
     /// writes of it.
     var staleGeneration = GenerationID.empty
+    /// No write that the failed disk lacks may complete before it cannot win any more: its
+    /// superblock says so, or the peer's data durably has another name.
+    var awaitsStaleMark = false
 
     // Peer
     /// The last number of the sequence that writes and acknowledgements to the peer share.
@@ -132,15 +138,13 @@ struct Volume: ~Copyable {
     var walk = ResyncWalk(capacity: 1024)
     /// Whether blocks are being asked for.
     var isWalking = false
-    var isEndingResync = false
+    var resyncEnd = ResyncEnd.none
     /// The generations of the resync's source when it began.
     var resyncSource: Generations?
-    /// The ping whose answer says that the source has seen everything.
-    var endingPing: UInt64 = 0
-    /// The oldest epoch of the peer's writes that need not be stable before the resync ends.
-    var endingEpoch: UInt64 = 0
-    /// Only the bitmap is to be written before the resync ends.
-    var awaitsEndingBitmap = false
+    /// Acknowledgements of a resync that was broken off may still be on their way to this node.
+    var mayBeAcknowledgedLate = false
+    /// The ping whose answer says that no more of them come, while a resync waits for that.
+    var beginningPing: UInt64?
     /// P_SYNC_UUID that came while all bits were still being written.
     var earlySyncUUID: GenerationID?
 
@@ -169,7 +173,7 @@ struct Volume: ~Copyable {
         switch self.state.disk {
         case .upToDate, .consistent: return true
         case .outdated: return self.state.connection < .connected
-        case .inconsistent: return !self.hasMarks(in: range)
+        case .inconsistent: return self.hasPeersMarks && !self.hasMarks(in: range)
         case .diskless, .attaching, .failed, .negotiating, .unknown: return false
         }
     }
@@ -323,6 +327,7 @@ struct Volume: ~Copyable {
     /// The disk is closed: nothing in memory speaks of it any more.
     mutating func dropDisk() {
         self.hasDisk = false
+        self.hasPeersMarks = false
         self.hasDetachFlush = false
         self.activityLog = nil
         self.bitmap = nil

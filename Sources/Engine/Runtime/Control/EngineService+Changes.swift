@@ -77,9 +77,7 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = Self.refusal(options, .resource) {
-            return stream.refuse(.invalidRequest, problem)
-        }
+        if Self.refuseUnsupported(options, .resource, stream) { return }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
@@ -237,9 +235,7 @@ extension EngineService {
         do throws(OptionError) {
             options = try DiskOptions(arguments.options.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = Self.refusal(arguments.options, .disk) {
-            return stream.refuse(.invalidRequest, problem)
-        }
+        if Self.refuseUnsupported(arguments.options, .disk, stream) { return }
         let settings = DiskSettings(options)
         let request = AttachRequest(
             dataPath: arguments.disk,
@@ -295,9 +291,16 @@ extension EngineService {
 
     // MARK: Options
 
-    /// Why the first of `options` that is not built cannot be used; nil if all can.
-    static func refusal(_ options: [OptionText], _ section: OptionSection) -> String? {
-        OptionTable.refusals(of: options.pairs, in: section).first
+    /// Refuses a request if any of `options` is not built, and names all of those.
+    static func refuseUnsupported(
+        _ options: [OptionText],
+        _ section: OptionSection,
+        _ stream: ResponseStream<EngineControl>
+    ) -> Bool {
+        let problems = OptionTable.refusals(of: options.pairs, in: section)
+        guard !problems.isEmpty else { return false }
+        stream.finish(.failure(.invalidRequest), problems)
+        return true
     }
 
     /// Logs which of `options` nothing depends on yet.
@@ -322,9 +325,7 @@ extension EngineService {
         do throws(OptionError) {
             checked = try ResourceOptions(merged.pairs)
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = Self.refusal(merged, .resource) {
-            return stream.refuse(.invalidRequest, problem)
-        }
+        if Self.refuseUnsupported(merged, .resource, stream) { return }
         if let problem = self.listen(for: name, checked) {
             return stream.refuse(.invalidRequest, problem)
         }
@@ -354,9 +355,7 @@ extension EngineService {
             before = DiskSettings(try DiskOptions(volume.diskOptions.pairs))
             settings = DiskSettings(try DiskOptions(merged.pairs))
         } catch { return stream.refuse(.invalidRequest, "\(error)") }
-        if let problem = Self.refusal(merged, .disk) {
-            return stream.refuse(.invalidRequest, problem)
-        }
+        if Self.refuseUnsupported(merged, .disk, stream) { return }
         let index = resource.index
         let place = volume.index
         let _: Bool? = self.ask { loop, done in
@@ -382,12 +381,7 @@ extension EngineService {
         _ options: [OptionText],
         _ stream: ResponseStream<EngineControl>
     ) {
-        guard var resource = self.resource(device.peer.resource) else {
-            return stream.refuse(.resourceUnknown)
-        }
-        guard var peer = resource.peer, peer.nodeID == device.peer.peerNodeID else {
-            return stream.refuse(.invalidPeerNodeID)
-        }
+        guard var (resource, peer) = self.peer(device.peer, stream) else { return }
         let merged = (peer.peerDeviceOptions[device.volume] ?? [])
             .merging(options, setDefaults: setDefaults)
         do throws(OptionError) {

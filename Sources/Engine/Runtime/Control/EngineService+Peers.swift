@@ -35,16 +35,36 @@ extension EngineService {
         self.apply(resource, stream)
     }
 
-    func deletePeer(_ address: PeerAddress, _ stream: ResponseStream<EngineControl>) {
-        guard var resource = self.resource(address.resource) else {
-            return stream.refuse(.resourceUnknown)
+    /// The resource and the peer that `address` names; nil if there is none, and `stream` has been
+    /// told then.
+    func peer(_ address: PeerAddress, _ stream: ResponseStream<EngineControl>)
+        -> (ConfiguredResource, ConfiguredPeer)?
+    {
+        guard let resource = self.resource(address.resource) else {
+            stream.refuse(.resourceUnknown)
+            return nil
         }
-        guard resource.peer?.nodeID == address.peerNodeID else {
-            return stream.refuse(.invalidPeerNodeID)
+        guard let peer = resource.peer, peer.nodeID == address.peerNodeID else {
+            stream.refuse(.invalidPeerNodeID)
+            return nil
         }
+        return (resource, peer)
+    }
+
+    /// The same; nil, too, if it is connected or looks for the peer.
+    private func standAlonePeer(_ address: PeerAddress, _ stream: ResponseStream<EngineControl>)
+        -> (ConfiguredResource, ConfiguredPeer)?
+    {
+        guard let (resource, peer) = self.peer(address, stream) else { return nil }
         guard self.snapshot(resource)?.link == .standAlone else {
-            return stream.refuse(.connected, "Disconnect first")
+            stream.refuse(.connected, "Disconnect first")
+            return nil
         }
+        return (resource, peer)
+    }
+
+    func deletePeer(_ address: PeerAddress, _ stream: ResponseStream<EngineControl>) {
+        guard var (resource, _) = self.standAlonePeer(address, stream) else { return }
         resource.peer = nil
         self.store(resource)
         stream.finish()
@@ -56,12 +76,7 @@ extension EngineService {
         _ remote: String,
         _ stream: ResponseStream<EngineControl>
     ) {
-        guard var resource = self.resource(address.resource) else {
-            return stream.refuse(.resourceUnknown)
-        }
-        guard var peer = resource.peer, peer.nodeID == address.peerNodeID else {
-            return stream.refuse(.invalidPeerNodeID)
-        }
+        guard var (resource, peer) = self.peer(address, stream) else { return }
         if let known = peer.local, known != local || peer.remote != remote {
             return stream.refuse(.peerExists, "A connection has one path; delete it first")
         }
@@ -77,17 +92,14 @@ extension EngineService {
         _ remote: String,
         _ stream: ResponseStream<EngineControl>
     ) {
-        guard var resource = self.resource(address.resource) else {
-            return stream.refuse(.resourceUnknown)
+        guard var (resource, peer) = self.peer(address, stream) else { return }
+        guard peer.local == local, peer.remote == remote else {
+            return stream.refuse(.invalidRequest, "There is no such path")
         }
-        guard resource.peer?.nodeID == address.peerNodeID, resource.peer?.local == local,
-            resource.peer?.remote == remote
-        else { return stream.refuse(.invalidRequest, "There is no such path") }
-        guard self.snapshot(resource)?.link == .standAlone else {
-            return stream.refuse(.connected, "Disconnect first")
-        }
-        resource.peer?.local = nil
-        resource.peer?.remote = nil
+        guard self.standAlonePeer(address, stream) != nil else { return }
+        peer.local = nil
+        peer.remote = nil
+        resource.peer = peer
         self.store(resource)
         stream.finish()
     }
@@ -98,12 +110,7 @@ extension EngineService {
         _ options: [OptionText],
         _ stream: ResponseStream<EngineControl>
     ) {
-        guard var resource = self.resource(address.resource) else {
-            return stream.refuse(.resourceUnknown)
-        }
-        guard var peer = resource.peer, peer.nodeID == address.peerNodeID else {
-            return stream.refuse(.invalidPeerNodeID)
-        }
+        guard var (resource, peer) = self.peer(address, stream) else { return }
         let merged = peer.options.merging(options, setDefaults: setDefaults)
         let isChanged = merged != peer.options
         peer.options = merged
@@ -125,9 +132,7 @@ extension EngineService {
         warning: String? = nil
     ) {
         guard let peer = resource.peer else { return stream.finish() }
-        if let problem = Self.refusal(peer.options, .net) {
-            return stream.refuse(.invalidRequest, problem)
-        }
+        if Self.refuseUnsupported(peer.options, .net, stream) { return }
         let settings: PeerSettings
         do {
             settings = try PeerSettings(try NetOptions(peer.options.pairs))
@@ -169,7 +174,9 @@ extension EngineService {
         case .detach(let minor, let force, _):
             self.run(minor, stream) { .detach(volume: $0, force: force) }
         case .outdate(let minor): self.run(minor, stream) { .outdate(volume: $0) }
-        case .invalidate(let minor, _, _): self.run(minor, stream) { .invalidate(volume: $0) }
+        case .invalidate(let minor, let source, let resetBitmap):
+            self.invalidate(minor, from: source, resetBitmap, stream)
+        case .invalidateRemote(_, resetBitmap: false): self.refuseToKeepBitmap(stream)
         case .invalidateRemote(let device, _):
             guard let resource = self.resource(device.peer.resource),
                 let volume = resource.volumes.values.first(where: { $0.number == device.volume })
@@ -179,21 +186,43 @@ extension EngineService {
         }
     }
 
+    private func invalidate(
+        _ minor: Int,
+        from source: Int?,
+        _ resetBitmap: Bool,
+        _ stream: ResponseStream<EngineControl>
+    ) {
+        guard let (resource, volume) = self.volume(minor: minor) else {
+            return stream.refuse(.minorUnknown)
+        }
+        guard resetBitmap else { return self.refuseToKeepBitmap(stream) }
+        if let source, source != resource.peer?.nodeID {
+            let peers = resource.peer.map { "its peer is node \($0.nodeID)" } ?? "it has no peer"
+            return stream.refuse(
+                .invalidPeerNodeID,
+                "\(resource.name) cannot be copied from node \(source): \(peers)"
+            )
+        }
+        self.run(.invalidate(volume: volume.index), on: resource.name, stream)
+    }
+
+    /// A resync of what is marked only is a step that peers know from a later protocol on.
+    private func refuseToKeepBitmap(_ stream: ResponseStream<EngineControl>) {
+        stream.refuse(
+            .invalidRequest,
+            "--reset-bitmap=no is not supported: at replication protocol 101 everything is copied; "
+                + "leave it out"
+        )
+    }
+
     private func connect(
         _ peer: PeerAddress,
         _ discardMyData: Bool,
         _ tentative: Bool,
         _ stream: ResponseStream<EngineControl>
     ) {
-        guard let resource = self.resource(peer.resource) else {
-            return stream.refuse(.resourceUnknown)
-        }
-        guard resource.peer?.nodeID == peer.peerNodeID else {
-            return stream.refuse(.invalidPeerNodeID)
-        }
-        guard resource.peer?.local != nil else {
-            return stream.finish(.noNetConfiguration)
-        }
+        guard let (_, configured) = self.peer(peer, stream) else { return }
+        guard configured.local != nil else { return stream.finish(.noNetConfiguration) }
         guard !tentative else { return stream.refuseUnsupported("connect --tentative") }
         self.run(.connect(discardMyData: discardMyData), on: peer.resource, stream)
     }
