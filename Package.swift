@@ -14,13 +14,17 @@ let settings: [SwiftSetting] = [
 ]
 
 /// A library of the tree in `Docs/internals/architecture.md`; `at` is its folder below `Sources`.
-func library(_ name: String, at path: String? = nil, _ dependencies: [Target.Dependency] = [])
-    -> Target
-{
+func library(
+    _ name: String,
+    at path: String? = nil,
+    _ dependencies: [Target.Dependency] = [],
+    resources: [Resource] = []
+) -> Target {
     .target(
         name: name,
         dependencies: dependencies,
         path: "Sources/\(path ?? name)",
+        resources: resources,
         swiftSettings: settings
     )
 }
@@ -87,7 +91,11 @@ let package = Package(
         library("Metadata", ["Primitives", "CChecksum"]),
         library("EngineCore", at: "Engine/Core", ["Primitives", "Wire", "Metadata"]),
         library("DRXCore", at: "DRX/Core", ["Primitives", "Wire"]),
-        library("Simulation", ["Primitives", "Wire", "Metadata", "EngineCore"]),
+        library(
+            "Simulation",
+            ["Primitives", "Wire", "Metadata", "EngineCore"],
+            resources: [.embedInCode("Coverage/transitions.txt")]
+        ),
         library("Locking", ["Primitives"]),
         library("Reactor", ["CUring", "CLinux", "Primitives", "Locking"]),
         library("Configuration", ["Primitives"]),
@@ -143,7 +151,7 @@ let package = Package(
         tool(
             "bsr-sim",
             [
-                "Primitives", "Simulation", "ToolSupport",
+                "Locking", "Primitives", "Simulation", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

@@ -54,7 +54,7 @@ import Testing
     /// Among worlds that keep every promise without it, as the first test says.
     @Test(arguments: Mutation.allCases)
     func `a deliberate fault is noticed`(_ mutation: Mutation) {
-        let isCaught = (UInt64(0)..<60).contains {
+        let isCaught = (UInt64(0)..<200).contains {
             !RandomWorld(seed: $0, mutation: mutation).run().isEmpty
         }
         #expect(isCaught)

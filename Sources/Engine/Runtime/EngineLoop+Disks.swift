@@ -52,7 +52,7 @@ extension EngineLoop {
         case .writeActivityLogBlock, .writeBitmapPage, .writeSuperblock, .flushMetadata,
             .attached, .closeDisk, .complete, .completeRead, .disconnectClients, .releaseBuffer,
             .openTransport, .closeTransport, .send, .sendBitmap, .adopt, .sendAuthentication,
-            .computeResponses, .reply, .changed:
+            .computeResponses, .reply, .changed, .moved:
             invariantBroken("an action of the data device")
         }
     }
@@ -184,7 +184,7 @@ extension EngineLoop {
         case .closeDisk(let volume): self.closeFiles(index, volume)
         case .read, .write, .writeZeroes, .flushData, .complete, .completeRead, .disconnectClients,
             .releaseBuffer, .openTransport, .closeTransport, .send, .sendBitmap, .adopt,
-            .sendAuthentication, .computeResponses, .reply, .changed:
+            .sendAuthentication, .computeResponses, .reply, .changed, .moved:
             invariantBroken("an action of the metadata device")
         }
     }

@@ -16,7 +16,7 @@ extension EngineLoop {
         case .computeResponses(let challenge): self.computeResponses(index, challenge)
         case .read, .write, .writeZeroes, .flushData, .writeActivityLogBlock, .writeBitmapPage,
             .writeSuperblock, .flushMetadata, .attached, .closeDisk, .complete, .completeRead,
-            .disconnectClients, .releaseBuffer, .reply, .changed:
+            .disconnectClients, .releaseBuffer, .reply, .changed, .moved:
             invariantBroken("an action of the peer's sockets")
         }
     }

@@ -48,6 +48,7 @@ extension EngineLoop {
             let reply = self.resource(index).pointee.replies.removeValue(forKey: command)
             reply?(code)
         case .changed(let change): self.noteChange(index, change)
+        case .moved(let volume, let old, let new): self.noteMove(index, volume, old, new)
         }
     }
 
@@ -63,6 +64,20 @@ extension EngineLoop {
         }
         self.logStates(index)
         self.onChange?(index, change)
+    }
+
+    @inline(never)
+    private func noteMove(_ index: Int, _ volume: UInt16, _ old: VolumeState, _ new: VolumeState) {
+        self.logStates(index)
+        let resource = self.resource(index)
+        StateLog.note(
+            "resource \(resource.pointee.name)",
+            peer: resource.pointee.peer?.name ?? "no peer",
+            resource.pointee.core.volumeSnapshot(volume),
+            from: old,
+            to: new,
+            self.log
+        )
     }
 
     private func logStates(_ index: Int) {

@@ -4,12 +4,13 @@ import EngineCore
 import Reactor
 import Wire
 
-/// What the log has last said of a resource's states, to say only what has changed since.
+/// What the log has last said of a resource, to say only what has changed since.
+///
+/// Of volumes the core tells each change (``ResourceAction/moved(volume:from:to:)``).
 struct StateLog {
     private var role = Role.secondary
     private var link = Link.standAlone
     private var letter: ReplicationProtocol?
-    private var volumes: [UInt16: VolumeState] = [:]
 
     /// Says what has changed, one line each, and why a connection was lost.
     mutating func update(
@@ -23,15 +24,6 @@ struct StateLog {
             self.role = core.role
         }
         self.updateLink(resource, peer, &core, log)
-        for index in core.volumeIndices {
-            let snapshot = core.volumeSnapshot(index)
-            let old = self.volumes.updateValue(snapshot.state, forKey: index) ?? VolumeState()
-            let name = "resource \(resource) volume \(snapshot.number)"
-            Self.compare(name, peer, old, snapshot.state, log)
-            if old.disk > .failed, snapshot.state.disk <= .failed, let end = snapshot.diskEnd {
-                log.warn("\(name): the disk was given up: \(end.text)")
-            }
-        }
         let letter = core.link == .established ? core.agreedProtocol : nil
         if let old = self.letter, let letter, old != letter {
             log.note(
@@ -61,13 +53,16 @@ struct StateLog {
         if core.lastLoss == .tearDown { log.note(sentence) } else { log.warn(sentence) }
     }
 
-    private static func compare(
-        _ name: String,
-        _ peer: String,
-        _ old: VolumeState,
-        _ new: VolumeState,
+    /// Says what a volume has changed from and to, and why it has lost its disk.
+    static func note(
+        _ resource: String,
+        peer: String,
+        _ volume: VolumeSnapshot,
+        from old: VolumeState,
+        to new: VolumeState,
         _ log: LoopLog
     ) {
+        let name = "\(resource) volume \(volume.number)"
         func note(_ what: String, _ old: StaticString, _ new: StaticString) {
             guard old.description != new.description else { return }
             log.note("\(name): \(what) \(old) -> \(new)")
@@ -85,6 +80,9 @@ struct StateLog {
         }
         if old.peerRole != new.peerRole {
             note("role of \(peer)", old.peerRole.name, new.peerRole.name)
+        }
+        if old.disk > .failed, new.disk <= .failed, let end = volume.diskEnd {
+            log.warn("\(name): the disk was given up: \(end.text)")
         }
     }
 }

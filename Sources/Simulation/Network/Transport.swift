@@ -33,6 +33,8 @@ package final class Transport {
         var frames: [(at: Instant, frame: Frame)] = []
         var lastArrival = Instant.zero
         var isPumping = false
+        /// Nothing arrives before this.
+        var stallsUntil = Instant.zero
     }
 
     private unowned let world: World
@@ -44,6 +46,8 @@ package final class Transport {
     private var isEstablished = [false, false]
     /// Whether the network drops everything.
     private(set) var isCut = false
+    /// By receiving node: the next packet is garbled.
+    private var isGarbling = [false, false]
 
     init(_ world: World, number: Int) {
         self.world = world
@@ -87,7 +91,8 @@ package final class Transport {
             let first = self.streams[receiver][index].frames.first
         else { return }
         self.streams[receiver][index].isPumping = true
-        self.world.schedule(at: max(first.at, self.world.now + pause)) { [self] in
+        let earliest = max(first.at, self.streams[receiver][index].stallsUntil)
+        self.world.schedule(at: max(earliest, self.world.now + pause)) { [self] in
             self.streams[receiver][index].isPumping = false
             self.deliver(receiver, socket)
         }
@@ -96,16 +101,32 @@ package final class Transport {
     private func deliver(_ receiver: Int, _ socket: PacketSocket) {
         let index = Self.index(socket)
         guard self.isOpen[receiver], !self.streams[receiver][index].frames.isEmpty else { return }
+        guard self.streams[receiver][index].stallsUntil <= self.world.now else {
+            return self.pump(receiver, socket)
+        }
         let node = self.world.nodes[receiver]
         if socket == .data, !node.acceptsPackets {
             return self.pump(receiver, socket, after: .milliseconds(1))
         }
         switch self.streams[receiver][index].frames.removeFirst().frame {
+        case .packet(let head, _) where self.isGarbling[receiver]:
+            self.isGarbling[receiver] = false
+            self.lose(receiver, node.lossOfGarbled(socket, head))
         case .packet(let head, let trailing): node.receive(socket, head, trailing)
         case .end: self.ended(receiver, socket)
         }
         self.pump(receiver, socket)
     }
+
+    // MARK: Trouble
+
+    /// Has a socket carry nothing to `receiver` until then.
+    func stall(_ socket: PacketSocket, to receiver: Int, until: Instant) {
+        self.streams[receiver][Self.index(socket)].stallsUntil = until
+    }
+
+    /// Garbles the next packet to `receiver`.
+    func garble(to receiver: Int) { self.isGarbling[receiver] = true }
 
     // MARK: The end
 

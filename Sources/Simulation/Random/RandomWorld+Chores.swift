@@ -18,10 +18,11 @@ extension RandomWorld {
     private func doChore() {
         let node = Int(self.random.below(2))
         guard self.world.nodes[node].isUp, !self.isAway[node] else { return }
-        self.chores += 1
         let volumes = UInt64(self.plan.configuration.volumes.count)
         let volume = UInt16(self.random.below(volumes))
-        switch self.plan.chores[Int(self.random.below(UInt64(self.plan.chores.count)))] {
+        let chore = self.plan.chores[Int(self.random.below(UInt64(self.plan.chores.count)))]
+        self.world.coverage.happened(chore)
+        switch chore {
         case .promote: self.command(.primary(force: false), node)
         case .forcePromotion: self.command(.primary(force: true), node)
         case .switchOver: self.switchOver()

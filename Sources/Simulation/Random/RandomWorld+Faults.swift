@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Primitives
+import Wire
 
 /// Bad luck.
 extension RandomWorld {
@@ -12,7 +13,7 @@ extension RandomWorld {
             let fault = self.plan.faults[Int(self.random.below(UInt64(self.plan.faults.count)))]
             if self.happens(fault) {
                 self.world.note("fault: \(fault)")
-                self.faultCounts[fault, default: 0] += 1
+                self.world.coverage.happened(fault)
             }
             self.beFault()
         }
@@ -29,6 +30,9 @@ extension RandomWorld {
         case .connectionReset: return self.cut(tellsNodes: true, forMilliseconds: 1)
         case .halfOpen: return self.cut(tellsNodes: false, forMilliseconds: 20_000)
         case .partition: return self.cut(tellsNodes: true, forMilliseconds: 8_000)
+        case .dataStall: return self.world.stall(.data, to: node, forMilliseconds: 50_000)
+        case .metaStall: return self.world.stall(.meta, to: node, forMilliseconds: 10_000)
+        case .corruption: return self.world.garble(to: node)
         case .readError: return self.trouble(node) { $0.failingReads += 1 }
         case .writeError: return self.trouble(node) { $0.failingWrites += 1 }
         case .flushError: return self.trouble(node) { $0.failingFlushes += 1 }

@@ -14,9 +14,6 @@ package final class RandomWorld {
     package let world: World
     /// Of the actors; the world has its own.
     var random: SeededRandom
-    package private(set) var requests = 0
-    package internal(set) var faultCounts: [Fault: Int] = [:]
-    package internal(set) var chores = 0
     var isOver = false
     /// By node: it is being replaced by another life, by an actor that waits.
     var isAway = [false, false]
@@ -37,6 +34,7 @@ package final class RandomWorld {
     /// Lets the world run; returns what must not have happened.
     package func run() -> [String] {
         self.world.note("\(self.plan)")
+        self.world.coverage.begin(self.plan)
         for node in self.world.nodes { node.start() }
         for node in 0...1 { self.command(.connect(discardMyData: false), node) }
         self.watchRoles()
@@ -46,6 +44,7 @@ package final class RandomWorld {
         self.isOver = true
         if self.world.violations.isEmpty { self.converge() }
         self.world.end()
+        self.world.coverage.virtualTime = self.world.now.since(.zero)
         return self.world.violations
     }
 
@@ -107,7 +106,6 @@ package final class RandomWorld {
             guard self.world.nodes[node].life == life, application.isRunning, !self.isOver else {
                 return
             }
-            self.requests += 1
             self.request(application) { self.beClient(node, life) }
         }
     }

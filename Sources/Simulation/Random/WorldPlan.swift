@@ -13,6 +13,12 @@ package enum Fault: String, CaseIterable, Sendable {
     /// The network drops everything, and neither node is told.
     case halfOpen
     case partition
+    /// The data socket carries nothing to one of the nodes for a while; the meta socket lives.
+    case dataStall
+    /// The same of the meta socket.
+    case metaStall
+    /// What arrives at a node cannot be understood.
+    case corruption
     case readError
     case writeError
     case flushError
@@ -70,6 +76,8 @@ package struct WorldPlan: Sendable {
         configuration.networkDelayMicroseconds = [200, 5_000, 60_000][Int(random.below(3))]
         configuration.metaDelayMicroseconds = random.chance(1, in: 4) ? 100_000 : 0
         configuration.bitmapSlots = random.chance(1, in: 4) ? 2 : 1
+        configuration.authenticates = random.chance(1, in: 4)
+        configuration.usesRunLengthEncoding = !random.chance(1, in: 4)
         self.configuration = configuration
         self.faults = Fault.allCases.filter { _ in random.chance(1, in: 2) }
         self.chores = [.promote] + Chore.allCases.filter { _ in random.chance(1, in: 3) }

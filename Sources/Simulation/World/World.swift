@@ -23,6 +23,7 @@ package final class World {
     package private(set) var transport: Transport?
     /// Whether the nodes can reach each other.
     package var isNetworkUp = true
+    package internal(set) var coverage = Coverage()
     /// What must not have happened.
     package private(set) var violations: [String] = []
     /// What each node has sent, for scripted traces.
@@ -48,6 +49,8 @@ package final class World {
         self.random = SeededRandom(seed: seed)
         var parameters = ResourceParameters()
         parameters.network.replicationProtocol = configuration.replicationProtocol
+        parameters.network.usesRunLengthEncoding = configuration.usesRunLengthEncoding
+        parameters.network.digestLength = configuration.authenticates ? Authentication.length : 0
         parameters.requestMaximum = configuration.requestMaximum
         parameters.peerRequestMaximum = configuration.peerRequestMaximum
         self.parameters = parameters
@@ -174,6 +177,29 @@ package final class World {
         self.violations.append("\(sentence)\n\(self.description)")
     }
 
+    // MARK: Coverage
+
+    /// The state of a volume has changed.
+    func moved(_ node: Int, _ volume: UInt16, from old: VolumeState, to new: VolumeState) {
+        for fault in self.coverage.moved(from: old, to: new) {
+            self.expect("volume \(volume): \(fault)", node)
+        }
+    }
+
+    func received(_ node: Int, _ packet: Packet) {
+        self.expect(self.coverage.received(packet.command), node)
+    }
+
+    func answered(_ node: Int, _ code: StateChangeCode) {
+        self.expect(self.coverage.answered(code), node)
+    }
+
+    /// What the table of transitions does not allow is a violation, among honest nodes.
+    private func expect(_ fault: String?, _ node: Int) {
+        guard let fault, !self.isHostile, self.tampering == nil else { return }
+        self.violated("transition: node \(node): \(fault)")
+    }
+
     // MARK: Network
 
     /// Sets up two sockets when both nodes look for each other and can reach each other.
@@ -201,6 +227,31 @@ package final class World {
         self.transport?.cut(tellsNodes: tellsNodes)
     }
 
+    /// Has a socket carry nothing to `receiver` for at most so long; false if there is none.
+    package func stall(
+        _ socket: PacketSocket,
+        to receiver: Int,
+        forMilliseconds longest: UInt64
+    ) -> Bool {
+        guard let transport = self.transport, transport.isOpen[receiver], !transport.isCut else {
+            return false
+        }
+        let pause = TimeSpan.milliseconds(1 + self.random.below(longest))
+        self.note("the \(socket) socket to node \(receiver) stalls for \(pause.milliseconds) ms")
+        transport.stall(socket, to: receiver, until: self.now + pause)
+        return true
+    }
+
+    /// Garbles the next packet to `receiver`; false if there is no connection.
+    package func garble(to receiver: Int) -> Bool {
+        guard let transport = self.transport, transport.isOpen[receiver], !transport.isCut else {
+            return false
+        }
+        self.note("the next packet to node \(receiver) is garbled")
+        transport.garble(to: receiver)
+        return true
+    }
+
     package func restoreNetwork() {
         self.note("the network is back")
         self.isNetworkUp = true
@@ -208,6 +259,7 @@ package final class World {
     }
 
     func sent(_ node: Int, _ socket: PacketSocket, _ volume: UInt16, _ packet: Packet) {
+        self.expect(self.coverage.sent(packet.command), node)
         if self.tracesPackets { self.trace[node].append("\(packet.command.name)") }
         self.note("node \(node) sends \(packet) of volume \(volume)")
     }

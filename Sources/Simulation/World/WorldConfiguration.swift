@@ -16,6 +16,9 @@ package struct WorldConfiguration {
     /// One of this many disk operations takes a hundred times longer; 0 for none.
     package var slowOperation: UInt64 = 0
     package var networkDelayMicroseconds: UInt64 = 1_000
+    /// Whether the nodes show each other that they know a secret.
+    package var authenticates = false
+    package var usesRunLengthEncoding = true
     /// What the meta socket takes longer than the data socket, both ways.
     package var metaDelayMicroseconds: UInt64 = 0
     package var requestMaximum = 256

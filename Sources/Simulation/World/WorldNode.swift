@@ -32,6 +32,8 @@ package final class WorldNode {
     var wantsTransport = false
     var agreement = WireAgreement.none
     private var dataPacketsSent: UInt64 = 0
+    /// What the peer has to answer in this connection.
+    var challenge = ShortBytes()
 
     /// What the application on this node is told.
     package var completions: [UInt32: (ClientError?, [Content]?) -> Void] = [:]
@@ -214,6 +216,9 @@ package final class WorldNode {
         account: @escaping (ClientError?, [Content]?) -> Void,
         then completion: @escaping (ClientError?, [Content]?) -> Void
     ) {
+        self.world.coverage.requested(
+            RequestKind(kind, isForcedUnitAccess: isForcedUnitAccess)
+        )
         self.lastRequest += 1
         let identifier = self.lastRequest
         var buffer = BufferHandle.none
@@ -306,15 +311,18 @@ package final class WorldNode {
             self.send(socket, volume, packet, buffer, bytes)
         case .sendBitmap(let volume): self.sendBitmap(volume)
         case .adopt(let agreement): self.agreement = agreement
-        case .sendAuthentication, .computeResponses:
-            invariantBroken("no world authenticates")
+        case .sendAuthentication(let step, let bytes): self.sendAuthentication(step, bytes)
+        case .computeResponses(let challenge): self.computeResponses(to: challenge)
         case .reply(let command, let code):
             invariant(self.replies[command] == nil, "one answer to a command")
             self.replies[command] = code
+            self.world.answered(self.number, code)
             self.world.note("node \(self.number) answers command \(command) \(code)")
         case .changed:
             self.world.note("node \(self.number) is \(self.world.describe(self.number))")
             self.world.checks.observe(self.number)
+        case .moved(let volume, let old, let new):
+            self.world.moved(self.number, volume, from: old, to: new)
         }
     }
 
@@ -335,8 +343,12 @@ package final class WorldNode {
         self.wantsTransport = false
         self.agreement = .none
         self.dataPacketsSent = 0
+        self.challenge = Authentication.challenge(&self.world.random)
         self.deliver(
-            .transportEstablished(resolvesConflicts: resolvesConflicts, challenge: ShortBytes())
+            .transportEstablished(
+                resolvesConflicts: resolvesConflicts,
+                challenge: self.challenge
+            )
         )
     }
 
@@ -389,7 +401,7 @@ package final class WorldNode {
         }
     }
 
-    private func encode(_ packet: Packet, _ volume: UInt16, _ trailing: Int) -> [UInt8] {
+    func encode(_ packet: Packet, _ volume: UInt16, _ trailing: Int) -> [UInt8] {
         withUnsafeTemporaryAllocation(
             byteCount: ReplicationLimits.headByteCount,
             alignment: 8
@@ -420,10 +432,19 @@ package final class WorldNode {
             return self.world.violated("node \(self.number): a packet of its peer: \(error)")
         }
         invariant(frame.trailingByteCount == trailing.byteCount, "the length in the header")
+        self.world.received(self.number, frame.packet)
         switch trailing {
-        case .bytes(let bytes): self.deliver(frame, bitmap: bytes)
+        case .bytes(let bytes): self.deliver(frame, bytes)
         case .payload(let content): self.deliver(socket, frame, content)
         case .none: self.deliver(socket, frame, nil)
+        }
+    }
+
+    private func deliver(_ frame: PacketFrame, _ bytes: [UInt8]) {
+        switch frame.packet {
+        case .authChallenge: self.deliver(.challenge, bytes)
+        case .authResponse: self.deliver(.response, bytes)
+        default: self.deliver(frame, bitmap: bytes)
         }
     }
 
@@ -455,7 +476,7 @@ package final class WorldNode {
         )
     }
 
-    private func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
+    func decode(_ socket: PacketSocket, _ head: [UInt8]) throws(WireError) -> PacketFrame {
         let progress = try PacketFrame.decode(head.span.bytes, on: socket, under: self.agreement)
         guard case .head(let frame) = progress, frame.headByteCount == head.count else {
             invariantBroken("a whole head")

@@ -13,7 +13,9 @@ struct BsrSim: ParsableCommand {
         commandName: "bsr-sim",
         abstract: "Runs simulated worlds of two nodes and checks what the engine promises.",
         discussion: """
-            Exit code: 0 no violation, 1 a promise was broken, 64 wrong command line.
+            Exit code: 0 no violation, 1 a promise was broken, or a world took a transition that \
+            the table of transitions does not list; with --report also if a kind of fault or \
+            chore did not happen in 200 worlds or more. 64 wrong command line.
             """,
         version: Release.line("bsr-sim")
     )
@@ -27,6 +29,26 @@ struct BsrSim: ParsableCommand {
     @Option(help: "The world of one seed.")
     var seed: UInt64?
 
+    @Option(help: "How many worlds run at once, each in a thread.")
+    var jobs = 1
+
+    @Option(
+        help: """
+            Stores in this file what was run, every few seconds and at the end; the seeds that it \
+            has are not run again, and what they covered counts.
+            """
+    )
+    var state: String?
+
+    @Flag(help: "Goes on with a state file that another build of bsr-sim has written.")
+    var otherBuild = false
+
+    @Flag(help: "Print how often each transition, packet, request and fault happened.")
+    var report = false
+
+    @Flag(help: "With --report: as JSON.")
+    var json = false
+
     @Flag(help: "Print everything that happens.")
     var trace = false
 
@@ -38,15 +60,56 @@ struct BsrSim: ParsableCommand {
 
     static func main() { Self.runProgram() }
 
-    func run() throws {
-        guard let range = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else {
-            throw ValidationError("say which worlds to run: --seeds 0..<100 or --seed 7")
+    func validate() throws {
+        guard (1...1_024).contains(self.jobs) else {
+            throw ValidationError("--jobs \(self.jobs): it has to be 1 to 1024")
         }
-        if self.hostile { return try self.runHostileWorlds(range) }
-        var report = Report()
-        for seed in range { report.add(self.runWorld(seed)) }
-        say(report.text)
-        if report.failedSeeds > 0 { throw ExitCode(1) }
+        if self.jobs > 1, self.trace {
+            throw ValidationError("--trace prints one world after the other: leave --jobs out")
+        }
+        if self.json, !self.report {
+            throw ValidationError("--json is how --report prints, which is missing")
+        }
+        if self.hostile, self.report || self.state != nil || self.jobs > 1 {
+            throw ValidationError(
+                "--hostile has no --report, --state or --jobs: its packets lead anywhere"
+            )
+        }
+        if self.otherBuild, self.state == nil {
+            throw ValidationError("--other-build is about the file of --state, which is missing")
+        }
+    }
+
+    func run() throws {
+        guard let seeds = self.seeds?.range ?? self.seed.map({ $0..<$0 + 1 }) else {
+            throw ValidationError("say which worlds to run: --seeds '0..<100' or --seed 7")
+        }
+        if self.hostile { return try self.runHostileWorlds(seeds) }
+        let file = try self.state.map {
+            try StateFile(path: $0, mutation: self.mutation, acceptsOtherBuild: self.otherBuild)
+        }
+        let log: (@Sendable (String) -> Void)? = self.trace ? { @Sendable in say($0) } : nil
+        let run = Run(seeds: seeds, mutation: self.mutation, file: file, log: log)
+        let says = !self.json
+        let record = try run.finish(jobs: self.jobs) { violation in
+            if says { say("seed \(violation.seed): \(violation.text)") }
+        }
+        try self.conclude(record)
+    }
+
+    private func conclude(_ record: RunRecord) throws {
+        let report = CoverageReport(record.coverage)
+        let isFailure = record.failedSeeds > 0 || self.report && report.isFailure
+        if self.json {
+            say(try Summary(record, report).text)
+        } else {
+            if self.report { say(report.text) }
+            say(
+                "\(report.worlds) worlds, \(record.failedSeeds) with a violation; \(report.summary)"
+            )
+            if self.report { for line in report.faultLines { say(line) } }
+        }
+        if isFailure { throw ExitCode(1) }
     }
 
     private func runHostileWorlds(_ seeds: Range<UInt64>) throws {
@@ -68,57 +131,18 @@ struct BsrSim: ParsableCommand {
         )
         if failed > 0 { throw ExitCode(1) }
     }
-
-    private func runWorld(_ seed: UInt64) -> RandomWorld {
-        let world = RandomWorld(
-            seed: seed,
-            mutation: self.mutation,
-            log: self.trace ? { say($0) } : nil
-        )
-        for violation in world.run().prefix(1) { say("seed \(seed): \(violation)") }
-        return world
-    }
 }
 
 /// Prints a line at once, so that a run that is ended early has said what it found.
-private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
-
-/// Sums over worlds.
-struct Report {
-    private var worlds = 0
-    private(set) var failedSeeds = 0
-    private var requests = 0
-    private var chores = 0
-    private var virtualSeconds: UInt64 = 0
-    private var faults: [Fault: Int] = [:]
-
-    mutating func add(_ world: RandomWorld) {
-        self.worlds += 1
-        if !world.world.violations.isEmpty { self.failedSeeds += 1 }
-        self.requests += world.requests
-        self.chores += world.chores
-        self.virtualSeconds += world.world.now.nanoseconds / 1_000_000_000
-        self.faults.merge(world.faultCounts) { $0 + $1 }
-    }
-
-    var text: String {
-        let faults = Fault.allCases.map { "\($0) \(self.faults[$0] ?? 0)" }
-        return "\(self.worlds) worlds, \(self.failedSeeds) with a violation; "
-            + "\(self.requests) requests, \(self.chores) chores, "
-            + "\(self.virtualSeconds / 60) virtual minutes; " + faults.joined(separator: ", ")
-    }
-}
+func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
 /// A range of seeds as `A..<B`.
 struct SeedRange: ExpressibleByArgument {
     let range: Range<UInt64>
 
     init?(argument: String) {
-        let parts = argument.split(separator: ".", omittingEmptySubsequences: true)
-        guard parts.count == 2, let first = UInt64(parts[0]), parts[1].first == "<",
-            let end = UInt64(parts[1].dropFirst()), first < end
-        else { return nil }
-        self.range = first..<end
+        guard let range = Range<UInt64>(seeds: argument) else { return nil }
+        self.range = range
     }
 }
 

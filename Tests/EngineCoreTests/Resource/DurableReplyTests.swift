@@ -90,7 +90,7 @@ private struct LoneResource: ~Copyable {
                 .flushMetadata(let volume, let token):
                 self.complete(volume, token)
             case .reply(let command, let code): self.replies[command] = code
-            case .attached, .changed: break
+            case .attached, .changed, .moved: break
             case .read, .write, .writeZeroes, .closeDisk, .complete, .completeRead,
                 .disconnectClients, .releaseBuffer, .openTransport, .closeTransport, .send,
                 .sendBitmap, .adopt, .sendAuthentication, .computeResponses:

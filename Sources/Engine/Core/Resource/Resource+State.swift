@@ -116,6 +116,7 @@ extension Resource {
         from old: VolumeState,
         to new: VolumeState
     ) {
+        self.actions.append(.moved(volume: index, from: old, to: new))
         if old.role != new.role || old.suspension != new.suspension {
             self.actions.append(.changed(.resource))
         }

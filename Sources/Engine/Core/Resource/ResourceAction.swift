@@ -59,6 +59,9 @@ package enum ResourceAction: Sendable, BitwiseCopyable {
     case reply(command: UInt32, StateChangeCode)
     /// Something that `status` shows has changed.
     case changed(ResourceChange)
+    /// The state of a volume was changed: each step, also one that another step of the same event
+    /// has overtaken.
+    case moved(volume: UInt16, from: VolumeState, to: VolumeState)
 }
 
 /// The packets with which each end shows that it knows the shared secret.

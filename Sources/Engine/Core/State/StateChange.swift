@@ -90,6 +90,7 @@ extension VolumeState {
             return self.hardTransition(to: new)
         case .requested:
             if let refusal = self.refusalToOutdate(change) { return refusal }
+            if let refusal = self.refusalToSync(change) { return refusal }
             let hard = self.hardTransition(to: new)
             guard hard.isSuccess else { return hard }
             let validity = new.validity(in: context)
@@ -107,6 +108,18 @@ extension VolumeState {
         guard change.disk == .outdated, self.disk != .outdated else { return nil }
         let connection = change.connection ?? self.connection
         return connection.needsCurrentDisk ? .connectedOutdates : nil
+    }
+}
+
+extension VolumeState {
+    /// Answers a request for a full resync that has no disk to read or to write: else it would end
+    /// the connection, as the loss of a disk just before a resync does.
+    private func refusalToSync(_ change: StateChange) -> StateChangeCode? {
+        guard let connection = change.connection, connection.isStartingSync,
+            self.connection >= .connected
+        else { return nil }
+        if (change.disk ?? self.disk) < .inconsistent { return .noLocalDisk }
+        return (change.peerDisk ?? self.peerDisk) < .inconsistent ? .noRemoteDisk : nil
     }
 }
 
