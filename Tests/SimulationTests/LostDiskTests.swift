@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EngineCore
+import Metadata
 import Primitives
 import Simulation
 import Testing
@@ -28,6 +29,45 @@ import Wire
         world.run("closed") { !world.nodes[0].disks[0].isOpen }
         #expect(world.nodes[1].core.volumeSnapshot(0).outOfSyncBits > 0)
         world.nodes[0].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
+    /// Seeds 116 and 353: P_STATE was held up, and the data had one name on both nodes.
+    @Test func `a write that the peer refuses completes in a generation of its own`() {
+        let world = ScriptedWorld.replicating()
+        let before = world.nodes[0].core.volumeSnapshot(0).generations.current
+        world.nodes[1].troubles[0].failingWrites = 1
+        world.applications[0].write(0, ScriptedWorld.sectors(100, 8))
+        world.run("failure") { world.state(1).disk <= .failed }
+        #expect(world.stall(.data, to: 0, forMilliseconds: 5_000))
+        world.run("answer") { world.applications[0].succeeded == 1 }
+        #expect(world.nodes[0].core.link == .established)
+        let after = world.nodes[0].core.volumeSnapshot(0).generations
+        #expect(after.bitmap.names(before) && !after.current.names(before))
+        let durable = world.nodes[0].disks[0].metadata.durable.superblock
+        #expect(durable?.currentGeneration == after.current.rawValue)
+        world.run("loss") { !world.nodes[1].disks[0].isOpen }
+        world.nodes[1].attach(0)
+        world.settle()
+        #expect(world.disk(1).current[100] == WriteTable.firstContent)
+        #expect(world.violations == [])
+    }
+
+    /// It lacks what the Primary has written since.
+    @Test func `a Secondary's failed disk is not promoted unasked`() {
+        let world = ScriptedWorld.replicating()
+        world.nodes[1].troubles[0].failingWrites = 1
+        world.write(0, 100)
+        world.run("failure") { !world.nodes[1].disks[0].isOpen }
+        world.nodes[0].crash(losingPower: true)
+        world.cutNetwork(tellsNodes: true)
+        world.run("loss") { world.nodes[1].core.link != .established }
+        world.nodes[1].attach(0)
+        world.run("attach") { world.state(1).disk == .outdated }
+        #expect(world.carryOut(.primary(force: false), on: 1) == .noUpToDateDisk)
+        world.restoreNetwork()
+        world.restart(0)
         world.settle()
         #expect(world.violations == [])
     }

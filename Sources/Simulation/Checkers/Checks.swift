@@ -275,6 +275,11 @@ package final class Checks {
                 // It gets no more writes of this volume, though of the others.
                 self.sessions.lostOrder(1 - node, Int(index))
             }
+            if old.disk == .inconsistent, state.disk == .upToDate, state.connection < .connected {
+                // Declared UpToDate by force: whatever it has is the data now.
+                self.promises.givenUp(node, Int(index))
+                if self.sessions.current[node] != nil { self.beginSession(node) }
+            }
             if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
                 self.sessions.current[node] != nil, state.peerDisk != .upToDate
             {

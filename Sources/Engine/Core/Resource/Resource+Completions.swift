@@ -127,8 +127,21 @@ extension Resource {
             self.requests[slot].flags.insert(.peerFailed)
             self.requests[slot].flags.remove(.awaitsPeer)
             _ = self.setOutOfSync(self.requests[slot].range, in: index)
+            self.peerLacksWrite(slot, at: now)
         }
         self.finishWrite(slot, at: now)
+    }
+
+    /// The peer's disk has failed, and its P_STATE, on the other socket, may be long in coming:
+    /// until then nothing would name the data that only this node has.
+    ///
+    /// Unless the peer has been synchronised since, and the answer is late.
+    private mutating func peerLacksWrite(_ slot: UInt32, at now: Instant) {
+        let index = self.requests[slot].client.volume
+        guard self.volumes[index].state.peerDisk == .upToDate,
+            self.requests[slot].resyncRound == self.volumes[index].resyncRound
+        else { return }
+        self.change(index, StateChange(peerDisk: .failed), at: now)
     }
 
     /// P_BARRIER_ACK: all writes of the oldest epoch are confirmed.

@@ -60,6 +60,8 @@ extension Resource {
             self.peerBecomesOnlyCopy(index)
             if self.leavesPeerAlone(index, from: old) {
                 self.recordStaleDisk(index, at: now)
+            } else if self.missesPeersWrites(index, from: old) {
+                self.recordOutdatedDisk(index, at: now)
             } else {
                 self.beginDetach(index, at: now)
             }
@@ -196,6 +198,21 @@ extension Resource {
         self.volumes[index].staleGeneration = self.volumes[index].generations.current
         self.volumes[index].awaitsStaleMark = true
         self.generationsPending += 1
+        if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
+        self.persist(index, then: .giveUpDisk)
+    }
+
+    /// Whether the disk of a Secondary has failed that a Primary writes on without.
+    private func missesPeersWrites(_ index: UInt16, from old: VolumeState) -> Bool {
+        let volume = self.volumes[index].state
+        return old.disk == .upToDate && self.volumes[index].lastError != nil
+            && volume.role == .secondary && volume.peerRole == .primary && volume.mayReadFromPeer
+    }
+
+    /// The superblock says Outdated, if it can: attached again while the Primary is gone, the disk
+    /// is not promoted unasked.
+    private mutating func recordOutdatedDisk(_ index: UInt16, at now: Instant) {
+        self.volumes[index].recordedDisk = .outdated
         if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
         self.persist(index, then: .giveUpDisk)
     }
