@@ -95,6 +95,22 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// Seed 203: writes of the next connection were on stable storage before it.
+    @Test func `what a lost connection has brought is flushed before the next one`() {
+        let world = ScriptedWorld.replicating()
+        #expect(world.carryOut(.detach(volume: 0, force: false), on: 0) == .success)
+        world.write(0, 100)
+        world.cutNetwork(tellsNodes: true)
+        world.run("loss") { world.nodes[1].core.link != .established }
+        #expect(world.disk(1).durable[100] != Self.first)
+        world.restoreNetwork()
+        world.run("next connection") { world.nodes[1].core.link == .established }
+        #expect(world.disk(1).durable[100] == Self.first)
+        world.nodes[0].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
     @Test func `a promotion waits for writes of a lost connection`() {
         let world = ScriptedWorld.replicating()
         world.nodes[1].troubles[0].slowdown = 500

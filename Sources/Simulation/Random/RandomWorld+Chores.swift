@@ -134,7 +134,7 @@ extension RandomWorld {
         let loser = self.loser
         for node in 0...1
         where self.world.nodes[node].isUp && self.world.nodes[node].core.link == .standAlone
-            && !self.isAway[node]
+            && !self.isAway[node] && !self.awaitsAnswer(of: node)
         {
             let discards = node == loser
             for volume in self.plan.configuration.volumes.indices {

@@ -67,6 +67,14 @@ package final class RandomWorld {
         }
     }
 
+    /// Whether a command has not been answered yet, so that another one may come to nothing.
+    func awaitsAnswer(of node: Int) -> Bool {
+        self.commands.contains {
+            $0.node == node && $0.life == self.world.nodes[node].life
+                && self.world.nodes[node].replies[$0.identifier] == nil
+        }
+    }
+
     /// A command that has had no answer for a minute; nil if there is none.
     func findUnansweredCommand() -> String? {
         self.commands.removeAll {
@@ -89,7 +97,7 @@ package final class RandomWorld {
         }
         for node in 0...1 where self.world.nodes[node].isUp {
             let application = self.world.applications[node]
-            guard self.world.nodes[node].core.role == .primary, !application.isRunning,
+            guard self.world.nodes[node].core.acceptsClients, !application.isRunning,
                 application.outstanding == 0, !self.isAway[node], !self.isOver
             else { continue }
             application.open()

@@ -143,6 +143,9 @@ extension Resource {
             self.volumes[index].mayBeAcknowledgedLate = false
         }
         self.retryHeldPeerWrites()
+        // The barrier of the last epoch is lost; the writes of the next connection come after it.
+        _ = self.received.close(barrier: 0)
+        self.advanceReceivedEpochs(at: now)
     }
 
     /// Whether writes of a lost connection are still on their way to the disk.
