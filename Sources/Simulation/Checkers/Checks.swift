@@ -278,20 +278,20 @@ package final class Checks {
             if old.disk == .inconsistent, state.disk == .upToDate, state.connection < .connected {
                 // Declared UpToDate by force: whatever it has is the data now.
                 self.promises.givenUp(node, Int(index))
-                if self.sessions.current[node] != nil { self.beginSession(node) }
+                if self.sessions.current[node] != nil { self.continueSession(node, Int(index)) }
             }
             if old.disk == .attaching || old.disk == .negotiating, state.disk == .upToDate,
                 self.sessions.current[node] != nil, state.peerDisk != .upToDate
             {
                 // What an error has cost a Primary that has the only good copy is gone.
-                self.beginSession(node)
+                self.continueSession(node, Int(index))
             }
             if self.onlyCopyFailed[node][Int(index)], state.connection >= .connected,
                 state.peerDisk == .upToDate, self.world.shareTransport
             {
                 // So is what it has cost a Primary whose peer has it.
                 self.onlyCopyFailed[node][Int(index)] = false
-                if self.sessions.current[node] != nil { self.beginSession(node) }
+                if self.sessions.current[node] != nil { self.continueSession(node, Int(index)) }
             }
             if state.connection == .connected, state.disk == .upToDate, self.world.shareTransport {
                 self.histories[node][Int(index)].lostCacheAt = nil
@@ -361,30 +361,50 @@ package final class Checks {
         isPrimary ? self.beginSession(number) : self.sessions.end(number)
     }
 
+    /// A node became Primary.
     private func beginSession(_ number: Int) {
-        let continues = self.sessions.current[number] != nil
-        var base: [SectorContent] = []
-        var replicas: [(node: Int, volume: Int)] = []
+        let base = self.volumes.map { self.visibleContent(number, $0) }
         for volume in self.volumes {
             let state = self.world.state(number, UInt16(volume))
-            let isOwn = state.disk == .upToDate
-            // Without a peer that has current data, whatever disk there is here is read.
-            let readsPeer = !isOwn && state.connection >= .connected && state.peerDisk == .upToDate
-            let source = self.world.nodes[readsPeer ? 1 - number : number].disks[volume].data
-            base.append(source.current)
-            if isOwn {
-                if self.seen[number][volume].disk == .inconsistent {
-                    // Declared UpToDate by force: whatever it has is the data now.
-                    self.promises.givenUp(number, volume)
-                }
-                if !continues { self.checkPromotion(number, volume, state) }
-                replicas.append((number, volume))
+            guard state.disk == .upToDate else { continue }
+            if self.seen[number][volume].disk == .inconsistent {
+                // Declared UpToDate by force: whatever it has is the data now.
+                self.promises.givenUp(number, volume)
             }
-            if state.connection == .connected, state.peerDisk == .upToDate {
-                replicas.append((1 - number, volume))
-            }
+            self.checkPromotion(number, volume, state)
         }
-        self.sessions.begin(number, base, replicas: replicas)
+        self.sessions.begin(number, base, replicas: self.currentReplicas(number))
+    }
+
+    /// A Primary goes on with what it has access to now of one of its volumes.
+    private func continueSession(_ number: Int, _ volume: Int) {
+        self.sessions.rebase(
+            number,
+            volume,
+            self.visibleContent(number, volume),
+            replicas: self.currentReplicas(number)
+        )
+    }
+
+    /// What the application of a Primary reads now.
+    private func visibleContent(_ number: Int, _ volume: Int) -> SectorContent {
+        let state = self.world.state(number, UInt16(volume))
+        // Without a peer that has current data, whatever disk there is here is read.
+        let readsPeer =
+            state.disk != .upToDate && state.connection >= .connected && state.peerDisk == .upToDate
+        return self.world.nodes[readsPeer ? 1 - number : number].disks[volume].data.current
+    }
+
+    /// The copies that have the data of a Primary.
+    private func currentReplicas(_ number: Int) -> [(node: Int, volume: Int)] {
+        self.volumes.flatMap { volume in
+            let state = self.world.state(number, UInt16(volume))
+            let nodes: [Int?] = [
+                state.disk == .upToDate ? number : nil,
+                state.connection == .connected && state.peerDisk == .upToDate ? 1 - number : nil,
+            ]
+            return nodes.compactMap { $0 }.map { (node: $0, volume: volume) }
+        }
     }
 
     private func checkPromotion(_ node: Int, _ volume: Int, _ state: VolumeState) {

@@ -32,13 +32,29 @@ package final class Sessions {
     }
 
     /// `node` became Primary with these contents; `replicas` have the same data.
-    ///
-    /// It continues the one that it is in.
     func begin(_ node: Int, _ base: [SectorContent], replicas: [(node: Int, volume: Int)]) {
-        let root = self.current[node].map { self.all[$0].root } ?? self.all.count
         let floors = base.map { SectorContent(sectorCount: $0.sectorCount, initial: 0) }
-        self.all.append(Session(node: node, root: root, base: base, floors: floors))
-        self.current[node] = self.all.count - 1
+        self.add(Session(node: node, root: self.all.count, base: base, floors: floors), replicas)
+    }
+
+    /// The session of `node` goes on with other content of one volume.
+    func rebase(
+        _ node: Int,
+        _ volume: Int,
+        _ content: SectorContent,
+        replicas: [(node: Int, volume: Int)]
+    ) {
+        guard let session = self.current[node].map({ self.all[$0] }) else { return }
+        var base = session.base
+        base[volume] = content
+        var floors = session.floors
+        floors[volume] = SectorContent(sectorCount: content.sectorCount, initial: 0)
+        self.add(Session(node: node, root: session.root, base: base, floors: floors), replicas)
+    }
+
+    private func add(_ session: Session, _ replicas: [(node: Int, volume: Int)]) {
+        self.all.append(session)
+        self.current[session.node] = self.all.count - 1
         self.lastMoment += 1
         for replica in replicas {
             self.ofReplica[replica.node][replica.volume] = self.all.count - 1
