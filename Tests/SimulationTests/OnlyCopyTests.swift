@@ -77,6 +77,51 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// The peer's P_UUIDS came before there was anything to prove.
+    @Test func `a detach whose metadata fails holds up nobody`() {
+        let world = ScriptedWorld.replicating(volumes: 2)
+        let before = world.nodes[1].core.volumeSnapshot(0).generations.current
+        world.nodes[0].troubles[0].slowdown = 1_000
+        _ = world.nodes[0].command(.detach(volume: 0, force: false))
+        world.run("agreement") {
+            !world.nodes[1].core.volumeSnapshot(0).generations.current.names(before)
+        }
+        world.run(for: .milliseconds(20))
+        #expect(world.state(0).disk == .upToDate)
+        world.nodes[0].troubles[0].isGone = true
+        world.run("detach") { !world.nodes[0].disks[0].isOpen }
+        world.write(0, 100, volume: 1)
+        world.write(0, 100)
+        world.nodes[0].troubles[0] = DiskTrouble()
+        world.nodes[0].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
+    @Test(arguments: 0..<2)
+    func `metadata that hangs keeps no node from its peer when the disk has failed`(node: Int) {
+        let world = ScriptedWorld.replicating(volumes: 2)
+        world.write(0, 100)
+        world.run(for: .seconds(1))
+        world.nodes[node].troubles[0].holdsMetadata = true
+        world.nodes[node].troubles[0].failingFlushes = 1
+        world.applications[0].write(0, ScriptedWorld.sectors(100, 8))
+        world.applications[0].flush(0)
+        world.run("failure") { world.state(node).disk <= .failed }
+        // The peer has said its new name.
+        world.run(for: .milliseconds(100))
+        world.cutNetwork(tellsNodes: true)
+        world.run("loss") { world.nodes.allSatisfy { $0.core.link != .established } }
+        world.restoreNetwork()
+        world.run("answers") { world.applications[0].outstanding == 0 }
+        world.run("next connection") { world.state(0, 1).connection == .connected }
+        world.nodes[node].troubles[0].holdsMetadata = false
+        world.run("end") { !world.nodes[node].disks[0].isOpen }
+        world.nodes[node].attach(0)
+        world.settle()
+        #expect(world.violations == [])
+    }
+
     @Test func `metadata that never answers holds up nobody when its disk has failed`() {
         let world = ScriptedWorld.replicating(volumes: 2)
         world.write(0, 100)

@@ -47,7 +47,7 @@ import Wire
     }
 
     @Test(
-        "ROLE-10 a power cut of either node at the end of a resync hides no split brain",
+        "SB-02 a power cut of either node at the end of a resync hides no split brain",
         arguments: Cause.allCases,
         UInt64(0)..<120
     )

@@ -112,6 +112,9 @@ extension Resource {
         guard self.volumes.contains(index), self.volumes[index].state.disk == .upToDate,
             self.volumes[index].generations.peerMayHaveCurrent
         else { return }
+        guard self.role == .primary else {
+            return self.startNewGeneration(index, then: .announceGeneration, at: now)
+        }
         self.startNewGeneration(index, at: now)
         if self.volumes[index].state.connection >= .connected { self.sendGenerations(index) }
     }

@@ -196,10 +196,34 @@ extension Resource {
     private mutating func recordStaleDisk(_ index: UInt16, at now: Instant) {
         self.volumes[index].recordedDisk = .inconsistent
         self.volumes[index].staleGeneration = self.volumes[index].generations.current
-        self.volumes[index].awaitsStaleMark = true
-        self.generationsPending += 1
+        if self.newNameOfPeer(index) == nil, !self.volumes[index].awaitsStaleMark {
+            self.volumes[index].awaitsStaleMark = true
+            self.generationsPending += 1
+        }
+        self.recordFailure(index, at: now)
+    }
+
+    /// The superblock says what `recordedDisk` says, if it can soon; then the disk is closed.
+    private mutating func recordFailure(_ index: UInt16, at now: Instant) {
         if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
+        self.failDataWaiters(index, at: now)
+        self.markDeadline = min(self.markDeadline, now + Self.markTimeout)
         self.persist(index, then: .giveUpDisk)
+    }
+
+    /// How long the metadata of a failed disk may take to say so.
+    static var markTimeout: TimeSpan { .seconds(10) }
+
+    /// Closes the disks whose metadata has not answered in time.
+    mutating func markTimedOut(at now: Instant) {
+        guard self.markDeadline <= now else { return }
+        self.markDeadline = .distantFuture
+        for index in self.volumes.indices
+        where self.volumes[index].hasDisk && self.volumes[index].state.disk == .failed
+            && !self.volumes[index].isDetaching
+        {
+            self.beginDetach(index, at: now)
+        }
     }
 
     /// Whether the disk of a Secondary has failed that a Primary writes on without.
@@ -213,19 +237,24 @@ extension Resource {
     /// is not promoted unasked.
     private mutating func recordOutdatedDisk(_ index: UInt16, at now: Instant) {
         self.volumes[index].recordedDisk = .outdated
-        if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
-        self.persist(index, then: .giveUpDisk)
+        self.recordFailure(index, at: now)
     }
 
     /// What the application of this node has seen when the own disk does not count any more.
     ///
     /// The peer may have named its data already, as the one who will be asked from now on.
     private mutating func noteExposedGeneration(_ index: UInt16) {
-        let own = self.volumes[index].generations
-        let peer = self.volumes[index].peerGenerations?.generations.current
-        let isPeers =
-            self.volumes[index].state.mayReadFromPeer && peer.map { !own.contains($0) } == true
-        self.volumes[index].exposedGeneration = isPeers ? peer ?? own.current : own.current
+        self.volumes[index].exposedGeneration =
+            self.newNameOfPeer(index) ?? self.volumes[index].generations.current
+    }
+
+    /// The name of the peer's good data, if it is none that this node's data has had.
+    private func newNameOfPeer(_ index: UInt16) -> GenerationID? {
+        guard self.volumes[index].state.mayReadFromPeer,
+            let peer = self.volumes[index].peerGenerations?.generations.current,
+            !self.volumes[index].generations.contains(peer)
+        else { return nil }
+        return peer
     }
 
     /// The superblock of a failed disk says Inconsistent, or it will never be written.

@@ -69,6 +69,8 @@ package struct Resource: ~Copyable {
     var failedConnects: UInt64 = 0
     package internal(set) var lastLoss: ConnectionLoss?
     package internal(set) var lastHandshakeFailure: Handshake.Reason?
+    /// When failed disks are given up whose superblocks still do not say so.
+    var markDeadline = Instant.distantFuture
     /// When the peer counts as one that does not have the volumes that it has not spoken of.
     var volumesDeadline = Instant.distantFuture
 
@@ -197,6 +199,7 @@ package struct Resource: ~Copyable {
         mutating get {
             var next = min(self.epochs.deadline, self.pending?.deadline ?? .distantFuture)
             next = min(next, self.volumesDeadline)
+            next = min(next, self.markDeadline)
             switch self.handshake {
             case .some(let handshake): next = min(next, handshake.nextDeadline)
             case .none: break
@@ -217,6 +220,7 @@ package struct Resource: ~Copyable {
         self.handshake(.deadline, at: now)
         self.liveness(.deadline, at: now)
         self.volumesTimedOut(at: now)
+        self.markTimedOut(at: now)
         self.commandTimedOut(at: now)
         self.connectIfDue(at: now)
     }
