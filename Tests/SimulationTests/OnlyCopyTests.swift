@@ -77,6 +77,25 @@ import Wire
         #expect(world.violations == [])
     }
 
+    /// Seed 747: the superblock said Secondary, so nothing told of the write that the disk had
+    /// lost.
+    @Test(arguments: [ReplicationProtocol.a, .c], UInt64(0)..<20)
+    func `a disk that fails during a demotion keeps its activity log`(
+        letter: ReplicationProtocol,
+        seed: UInt64
+    ) {
+        let world = ScriptedWorld.replicating(letter, seed: seed)
+        world.write(0, 100)
+        world.run("confirmation") { world.nodes[0].core.unconfirmedWrites == 0 }
+        world.nodes[0].troubles[0].failingFlushes = 1
+        world.carryOut(.secondary(force: true), on: 0)
+        world.run("failure") { !world.nodes[0].disks[0].isOpen }
+        world.nodes[0].attach(0)
+        world.settle()
+        for node in 0...1 { #expect(world.disk(node).current[100] == Self.first) }
+        #expect(world.violations == [])
+    }
+
     /// The peer's P_UUIDS came before there was anything to prove.
     @Test func `a detach whose metadata fails holds up nobody`() {
         let world = ScriptedWorld.replicating(volumes: 2)

@@ -137,11 +137,6 @@ extension Resource {
         while let step = self.volumes[index].bitmapWriter.nextAbandoned() {
             self.deferred.append(.bitmapWritten(index, step))
         }
-        self.failDataWaiters(index, at: now)
-    }
-
-    /// What waited for the activity log or, after an error, for a flush goes on without.
-    mutating func failDataWaiters(_ index: UInt16, at now: Instant) {
         self.volumes[index].activityLog?.fail()
         self.advanceActivityLog(index, at: now)
         if self.volumes[index].isLost { self.failFlushWaiters(index, at: now) }

@@ -204,9 +204,11 @@ extension Resource {
     }
 
     /// The superblock says what `recordedDisk` says, if it can soon; then the disk is closed.
+    ///
+    /// What waits for a flush or the activity log fails no earlier: a demotion would go on, and the
+    /// superblock say Secondary, so that the activity log did not count.
     private mutating func recordFailure(_ index: UInt16, at now: Instant) {
         if self.volumes[index].metadataFailed { return self.beginDetach(index, at: now) }
-        self.failDataWaiters(index, at: now)
         self.markDeadline = min(self.markDeadline, now + Self.markTimeout)
         self.persist(index, then: .giveUpDisk)
     }
