@@ -297,10 +297,11 @@ package final class Checks {
                 self.histories[node][Int(index)].lostCacheAt = nil
             }
             if old.connection >= .connected, state.connection < .connected,
-                self.histories[node][Int(index)].hasFailed || state.disk == .inconsistent,
+                self.histories[node][Int(index)].hasFailed || state.disk < .upToDate,
                 self.world.configuration.replicationProtocol != .c
             {
-                // Completed before the own disk failed or was invalidated, and not sent yet.
+                // Completed before the own disk failed, was invalidated or detached by force, and
+                // not sent yet.
                 self.onlyCopyMayHaveLost(at: node, Int(index))
             }
             if old.connection != state.connection {
@@ -367,7 +368,9 @@ package final class Checks {
         for volume in self.volumes {
             let state = self.world.state(number, UInt16(volume))
             guard state.disk == .upToDate else { continue }
-            if self.seen[number][volume].disk == .inconsistent {
+            if self.seen[number][volume].disk == .inconsistent
+                || !self.world.nodes[number].disks[volume].metadata.current.isConsistent
+            {
                 // Declared UpToDate by force: whatever it has is the data now.
                 self.promises.givenUp(number, volume)
             }
